@@ -1,0 +1,1 @@
+"""Everything the API process may load; never torch."""

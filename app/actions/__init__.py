@@ -1,0 +1,1 @@
+"""One verb phrase a file, one public function each."""

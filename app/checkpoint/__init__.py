@@ -1,0 +1,1 @@
+"""What is in a checkpoint file, read without running it; standard library only."""

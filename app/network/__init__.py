@@ -1,0 +1,1 @@
+"""What a policy network is, how big it is, and what it needs; standard library only."""

@@ -1,0 +1,1 @@
+"""The only SQL: datasets, jobs, attempts, events, metrics, checkpoints."""

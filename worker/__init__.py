@@ -1,0 +1,1 @@
+"""Everything that needs torch: the Celery worker, the trainer, the trading environment."""

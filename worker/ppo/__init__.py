@@ -1,0 +1,1 @@
+"""The native PPO trainer; knows nothing of jobs, SQL, queues or markets."""

@@ -1,0 +1,1 @@
+"""The batched trading environment and the evaluation of a policy on it."""
