@@ -1,0 +1,38 @@
+"""What happened to a job, in order: the source of the event stream."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.registry.tables import Event, Job
+
+
+def record_event(session: Session, job_id: str, kind: str, data: Mapping[str, Any]) -> int:
+    """Append an event and return its number.
+
+    The counter lives on the job's row: its lock puts concurrent writers in order, so that a follower who
+    has seen event n can never miss one below it.
+    """
+    counted = (
+        update(Job)
+        .where(Job.id == job_id)
+        .values(last_event=Job.last_event + 1)
+        .returning(Job.last_event, Job.attempt)
+    )
+    seq, attempt = session.execute(counted).one()
+    session.add(Event(job_id=job_id, seq=seq, kind=kind, attempt=attempt, data=dict(data)))
+    session.flush()
+    return int(seq)
+
+
+def events_after(session: Session, job_id: str, seq: int, limit: int) -> Sequence[Event]:
+    """The job's events numbered above `seq`, oldest first, at most `limit`."""
+    query = select(Event).where(Event.job_id == job_id, Event.seq > seq).order_by(Event.seq).limit(limit)
+    return session.scalars(query).all()
+
+
+def last_event(session: Session, job_id: str) -> int:
+    """The number of the job's newest event; 0 where there is none."""
+    return session.scalar(select(func.max(Event.seq)).where(Event.job_id == job_id)) or 0

@@ -1,0 +1,33 @@
+"""Idempotency-Key: the same key with the same body gives the resource that it made the first time."""
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from app.errors import IdempotencyMismatch
+from app.registry.tables import Idempotency
+
+
+def recall(session: Session, scope: str, key: str, body_sha256: str) -> str | None:
+    """The resource that this key made, or None; raises IdempotencyMismatch when the body was another."""
+    row = session.get(Idempotency, (scope, key))
+    if row is None:
+        return None
+    if row.body_sha256 != body_sha256:
+        raise IdempotencyMismatch(
+            f"the Idempotency-Key {key!r} was used with another body",
+            hint="use a new key for a new request",
+            resource_id=row.resource_id,
+        )
+    return row.resource_id
+
+
+def remember(session: Session, scope: str, key: str, body_sha256: str, resource_id: str) -> None:
+    """Bind the key to what it made; a concurrent twin fails on the primary key and then recalls."""
+    session.add(Idempotency(scope=scope, key=key, body_sha256=body_sha256, resource_id=resource_id))
+    session.flush()
+
+
+def forget(session: Session, scope: str, resource_id: str) -> None:
+    """Free the keys of a resource that was deleted."""
+    gone = delete(Idempotency).where(Idempotency.scope == scope, Idempotency.resource_id == resource_id)
+    session.execute(gone)

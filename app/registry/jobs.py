@@ -1,0 +1,87 @@
+"""Jobs: add, find, list, withdraw, ask to cancel, resume."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, check_move
+from app.registry.attempts import move_job
+from app.registry.events import record_event
+from app.registry.outbox import add_message
+from app.registry.tables import Dataset, Job, utc_now
+
+
+def add_job(session: Session, job: Job) -> Job:
+    """Accept a job: its row, its first event and its wake-up, in one transaction."""
+    session.add(job)
+    session.flush()
+    record_event(session, job.id, "state", {"state": str(State.QUEUED)})
+    add_message(session, job)
+    return job
+
+
+def get_job(session: Session, job_id: str) -> Job:
+    """The job, or NotFound."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise NotFound(f"there is no job {job_id!r}", hint="GET /jobs lists them", pointer="job_id")
+    return job
+
+
+def list_jobs(
+    session: Session,
+    *,
+    limit: int,
+    before: str | None = None,
+    state: str | None = None,
+    dataset_id: str | None = None,
+) -> Sequence[Job]:
+    """Newest first, at most `limit`, older than the id `before`."""
+    query = select(Job).order_by(Job.id.desc()).limit(limit)
+    query = query.where(Job.id < before) if before else query
+    query = query.where(Job.state == state) if state else query
+    query = query.where(Job.dataset_id == dataset_id) if dataset_id else query
+    return session.scalars(query).all()
+
+
+def cancel(session: Session, job_id: str) -> Job:
+    """Withdraw a queued job at once, or ask the holder of a running one to checkpoint and stop."""
+    job = get_job(session, job_id)
+    withdrawn = move_job(session, job_id, WITHDRAW, values={"ended_at": utc_now()})
+    if withdrawn is not None:
+        record_event(
+            session, job_id, "state", {"state": withdrawn.state, "reason": "cancelled before it started"}
+        )
+        return withdrawn
+    session.refresh(job, with_for_update=True)
+    if job.state in ENDED:
+        check_move(WITHDRAW, State(job.state), job_id)
+    if job.desired != Desired.CANCEL:
+        job.desired = Desired.CANCEL
+        session.flush()
+        record_event(session, job_id, "cancel", {"reason": "asked for; the trainer checkpoints first"})
+    return job
+
+
+def resume(session: Session, job_id: str) -> Job:
+    """Queue a failed or cancelled job again, from its last checkpoint where it has one."""
+    job = get_job(session, job_id)
+    dataset = session.get(Dataset, job.dataset_id)
+    if dataset is None or dataset.deleted_at is not None:
+        raise NotFound(
+            f"the dataset {job.dataset_id} of job {job_id} was deleted",
+            hint="upload it again and submit anew",
+        )
+    values = {"desired": str(Desired.RUN), "failures": 0, "ended_at": None, "error": None}
+    resumed = move_job(session, job_id, RESUME, values=values)
+    if resumed is None:
+        session.refresh(job)
+        check_move(RESUME, State(job.state), job_id)
+        raise NotFound(f"job {job_id} vanished while it was resumed")
+    record_event(
+        session, job_id, "state", {"state": resumed.state, "reason": "resumed", "from": resumed.resume_from}
+    )
+    add_message(session, resumed)
+    return resumed

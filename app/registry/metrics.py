@@ -1,0 +1,40 @@
+"""Measured values of training runs: progress on the row, points in the metrics table."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from app.jobs.lifecycle import FINISH
+from app.registry.attempts import Hold
+from app.registry.events import record_event
+from app.registry.tables import Job, Metric
+
+
+def record_progress(session: Session, hold: Hold, step: int, progress: Mapping[str, Any]) -> bool:
+    """Note how far the run is and its values at this step; False when the job is no longer the holder's."""
+    held = update(Job).where(Job.id == hold.job_id, Job.fence == hold.fence, Job.state.in_(FINISH.sources))
+    changed = session.execute(held.values(progress=dict(progress)).returning(Job.id)).first()
+    if changed is None:
+        return False
+    for name, value in progress.items():
+        if isinstance(value, float) and math.isfinite(value):
+            session.merge(Metric(job_id=hold.job_id, name=name, step=step, value=value))
+    record_event(session, hold.job_id, "progress", progress)
+    return True
+
+
+def forget_metrics_after(session: Session, job_id: str, step: int) -> None:
+    """Drop the points that a resumed run will measure again."""
+    session.execute(delete(Metric).where(Metric.job_id == job_id, Metric.step > step))
+
+
+def list_metrics(
+    session: Session, job_id: str, *, names: Sequence[str] | None, after_step: int, limit: int
+) -> Sequence[Metric]:
+    """Points above `after_step` in step order, at most `limit`; all names, or the given ones."""
+    query = select(Metric).where(Metric.job_id == job_id, Metric.step > after_step)
+    query = query.where(Metric.name.in_(names)) if names else query
+    return session.scalars(query.order_by(Metric.step, Metric.name).limit(limit)).all()

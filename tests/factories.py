@@ -1,0 +1,65 @@
+"""Rows with sensible values, for tests that care about one thing at a time."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.registry.database import new_id
+from app.registry.tables import Checkpoint, Dataset, Job
+
+
+def make_dataset(**values: Any) -> Dataset:
+    return Dataset(
+        **{
+            "id": new_id("dataset"),
+            "name": "googl",
+            "sha256": "a" * 64,
+            "file_sha256": "b" * 64,
+            "rows": 2335,
+            "bar_seconds": 86400,
+            "starts_at": datetime(2009, 5, 22, tzinfo=UTC),
+            "ends_at": datetime(2018, 8, 29, tzinfo=UTC),
+            "declarations": {"timezone": "UTC"},
+            "report": {"warnings": []},
+            **values,
+        }
+    )
+
+
+def make_job(dataset: Dataset, **values: Any) -> Job:
+    return Job(
+        **{
+            "id": new_id("job"),
+            "name": "first",
+            "dataset_id": dataset.id,
+            "spec": {"dataset": dataset.id},
+            "config": {"hidden_dims": [8]},
+            "reasons": {},
+            "estimate": {},
+            "hidden_dims": "8",
+            "obs_dim": 5300,
+            "tier": "cpu",
+            "queue": "caliper.cpu",
+            "predicted_bytes": 1000,
+            "state": "queued",
+            **values,
+        }
+    )
+
+
+def make_checkpoint(**values: Any) -> Checkpoint:
+    return Checkpoint(
+        **{
+            "id": new_id("checkpoint"),
+            "name": "policy",
+            "kind": "uploaded",
+            "sha256": "c" * 64,
+            "bytes": 1000,
+            "producer": "caliper",
+            "obs_dim": 5300,
+            "hidden_dims": "8",
+            "action_dim": 3,
+            "parameters": 100,
+            "report": {},
+            **values,
+        }
+    )

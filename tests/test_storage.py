@@ -1,0 +1,62 @@
+"""Files lie under their hash and nowhere else."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+
+from app.errors import LimitExceeded, NotFound
+from app.storage import Storage, hash_file
+
+
+def put(storage: Storage, content: bytes) -> str:
+    with storage.receive() as path:
+        stored = storage.spool(io.BytesIO(content), path, limit=1000, limit_name="upload bytes")
+        storage.adopt(path, stored)
+    return stored.sha256
+
+
+def test_a_file_is_found_by_its_hash(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    sha256 = put(storage, b"weights")
+    assert sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert storage.path(sha256).read_bytes() == b"weights"
+    assert hash_file(storage.path(sha256)).sha256 == sha256
+
+
+def test_the_same_bytes_are_kept_once(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    assert put(storage, b"x") == put(storage, b"x")
+    assert len([p for p in (tmp_path / "objects").rglob("*") if p.is_file()]) == 1
+
+
+def test_an_upload_over_the_limit_stops_and_leaves_nothing(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    with pytest.raises(LimitExceeded, match="1,001 exceeds the limit of 1,000"):
+        put(storage, b"y" * 1001)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_crash_while_receiving_leaves_nothing(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    with pytest.raises(RuntimeError), storage.receive() as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a" * 63, "A" * 64, "", "/" * 64])
+def test_no_name_but_a_hash_is_ever_a_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="no sha256"):
+        Storage(tmp_path).path(name)
+
+
+def test_a_missing_file_is_said_so_and_removing_it_again_is_harmless(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    sha256 = put(storage, b"z")
+    storage.remove(sha256)
+    storage.remove(sha256)
+    with pytest.raises(NotFound, match="missing"):
+        storage.path(sha256)
+    assert storage.free_bytes() > 0

@@ -1,0 +1,64 @@
+"""The Celery app of a worker: one per GPU, consuming its tier's queue.
+
+Start it as `celery -A worker.main worker -P prefork -c 1 -Q <queue>`. The consuming process never touches
+CUDA: the device is described by a child process, and training runs in another.
+"""
+
+import socket
+from typing import Any
+
+from celery import Celery, signals
+
+from app.queue import celery_settings
+from app.registry.database import Database
+from app.registry.workers import describe_worker, register_worker, remove_worker, renew_worker
+from app.settings import get_settings
+from worker.supervise import announce_stop, probe_device
+from worker.tasks import register_tasks
+
+settings = get_settings()
+app = Celery("caliper-worker")
+app.conf.update(celery_settings(settings))
+register_tasks(app)
+
+
+@signals.worker_ready.connect
+def _announce(sender: Any, **_: Any) -> None:
+    """Register the worker and renew its row from the consumer's own loop: proof that it consumes."""
+    database = Database(settings.database_url)
+    device = probe_device()
+    name = worker_id(sender.hostname)
+    queue = next(iter(app.amqp.queues.consume_from))
+    row = describe_worker(name, queue, device["tier"], device["device"], device["versions"])
+    with database.write() as session:
+        register_worker(session, row)
+    sender.timer.call_repeatedly(settings.heartbeat_seconds, _renew, (database, name))
+
+
+def _renew(database: Database, name: str) -> None:
+    with database.write() as session:
+        renew_worker(session, name)
+
+
+@signals.worker_shutting_down.connect
+def _stop_trainer(**_: Any) -> None:
+    """Ask the running trainer to checkpoint; the soft shutdown then waits for its supervisor."""
+    announce_stop()
+
+
+@signals.worker_shutdown.connect
+def _leave(sender: Any, **_: Any) -> None:
+    database = Database(settings.database_url)
+    with database.write() as session:
+        remove_worker(session, worker_id(sender.hostname))
+    database.close()
+
+
+@signals.setup_logging.connect
+def _keep_logging(**_: Any) -> None:
+    """Keep Celery from replacing the log configuration of the process."""
+
+
+def worker_id(hostname: str) -> str:
+    """The worker's name in the registry: Celery's node name, which holds the machine's."""
+    return hostname or socket.gethostname()

@@ -1,0 +1,187 @@
+"""Claim a job and watch over the trainer process that runs it.
+
+The Celery child only supervises: the trainer is a fresh process in a group of its own, so that CUDA is
+never touched in a forked process, the out-of-memory killer takes the trainer and not the supervisor, and
+GPU memory is surely freed.
+"""
+
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import structlog
+
+from app.errors import Unavailable
+from app.jobs.lifecycle import Desired, Outcome
+from app.registry.attempts import (
+    Hold,
+    claim_job,
+    holds_job,
+    interrupt_job,
+    lose_attempt,
+    renew_lease,
+    stop_job,
+)
+from app.registry.database import Database
+from app.settings import Settings
+
+EXIT_DONE = 0
+"""The trainer has recorded how the job ended."""
+EXIT_STOPPED = 75
+"""The trainer was asked to stop and has written its last checkpoint (EX_TEMPFAIL)."""
+POLL_SECONDS = 0.5
+"""Time between two looks at the trainer and at the user's wish."""
+TAIL_BYTES = 4_000
+"""How much of a crashed trainer's last words is read."""
+
+# One byte shared by the consuming process and its forked child. A signal handler may write it: no lock.
+_stopping = mmap.mmap(-1, 1)
+log = structlog.get_logger()
+
+
+def announce_stop() -> None:
+    """Tell the supervisor, in whichever forked child it runs, that the worker is shutting down."""
+    _stopping[0] = 1
+
+
+def probe_device() -> dict[str, Any]:
+    """Describe this machine's device and versions; asked of a child process, so that none here loads CUDA."""
+    command = [sys.executable, "-m", "worker.device"]
+    answer = subprocess.run(command, capture_output=True, check=True, timeout=120)  # noqa: S603
+    described: dict[str, Any] = json.loads(answer.stdout)
+    return described
+
+
+def supervise_job(job_id: str, worker: str, settings: Settings) -> None:
+    """Run one attempt from claim to end; does nothing where there is nothing to claim."""
+    database = Database(settings.database_url)
+    try:
+        with database.write() as session:
+            claim = claim_job(session, job_id, worker, settings.lease_seconds)
+        if claim is None:
+            log.info("nothing to claim", job_id=job_id)
+            return
+        with tempfile.TemporaryFile() as errors:
+            trainer = start_trainer(claim.hold, settings, errors)
+            watch = Watch(database, claim.hold, settings, trainer)
+            watch.until_end()
+            settle(database, claim.hold, watch, _tail(errors))
+    finally:
+        database.close()
+
+
+def start_trainer(hold: Hold, settings: Settings, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the trainer process in a session of its own."""
+    command = [sys.executable, "-m", "worker.run", hold.job_id, str(hold.fence)]
+    environment = {**os.environ, **settings.environment()}
+    return subprocess.Popen(  # noqa: S603
+        command, env=environment, stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True
+    )
+
+
+@dataclass
+class Watch:
+    """Heartbeats for a trainer, and passes the user's and the worker's wish to stop on to it."""
+
+    database: Database
+    hold: Hold
+    settings: Settings
+    trainer: subprocess.Popen[bytes]
+    cancelled: bool = False
+    lost: bool = False
+    killed: bool = False
+    _asked_at: float | None = None
+    _beat_at: float = field(default_factory=time.monotonic)
+
+    def until_end(self) -> None:
+        """Return once the trainer has ended, by itself or because it had to."""
+        while self._still_runs():
+            now = time.monotonic()
+            if _stopping[0]:
+                self._ask_to_stop()
+            self._look_at_job(renew=now - self._beat_at >= self.settings.heartbeat_seconds)
+            if self._asked_at is not None and now - self._asked_at > self.settings.cancel_grace_seconds:
+                self._kill()
+
+    def _still_runs(self) -> bool:
+        try:
+            self.trainer.wait(POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def _look_at_job(self, *, renew: bool) -> None:
+        """Read the user's wish, with a heartbeat where one is due; give up a job that is no longer ours."""
+        try:
+            desired = self._beat() if renew else self._read_wish()
+        except Unavailable as error:
+            log.warning("the registry does not answer", job_id=self.hold.job_id, error=error.detail)
+            # Past the lease another worker may hold the job: two trainers of one job must not run on.
+            self.lost = time.monotonic() - self._beat_at > self.settings.lease_seconds
+        else:
+            self.lost = desired is None
+            self.cancelled = desired is Desired.CANCEL
+        if self.lost:
+            self._kill()
+        elif self.cancelled:
+            self._ask_to_stop()
+
+    def _beat(self) -> Desired | None:
+        sent_at = time.monotonic()
+        with self.database.write() as session:
+            desired = renew_lease(session, self.hold, self.settings.lease_seconds)
+        self._beat_at = sent_at
+        return desired
+
+    def _read_wish(self) -> Desired | None:
+        with self.database.read() as session:
+            return wanted_of(session, self.hold)
+
+    def _ask_to_stop(self) -> None:
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            self.trainer.terminate()
+
+    def _kill(self) -> None:
+        self.killed = True
+        os.killpg(self.trainer.pid, signal.SIGKILL)
+
+
+def settle(database: Database, hold: Hold, watch: Watch, tail: str) -> None:
+    """Record an end that the trainer could not record itself; nothing where it did."""
+    code = watch.trainer.returncode
+    with database.write() as session:
+        if not holds_job(session, hold):
+            return
+        if watch.cancelled:
+            ending = "killed after the grace time" if watch.killed else "checkpointed and stopped"
+            stop_job(session, hold, f"cancelled: {ending}")
+        elif code == EXIT_STOPPED or (_stopping[0] and watch.killed):
+            interrupt_job(session, hold, "the worker was asked to stop")
+        else:
+            lose_attempt(session, hold, Outcome.CRASHED, describe_crash(code, tail))
+
+
+def describe_crash(code: int, tail: str) -> str:
+    """Why a trainer died, in words: its signal or exit code and the last line it wrote."""
+    if code == -signal.SIGKILL:
+        cause = "the trainer was killed (signal 9), as the system does when memory runs out"
+    elif code < 0:
+        cause = f"the trainer was killed by {signal.Signals(-code).name}"
+    else:
+        cause = f"the trainer ended with exit code {code}"
+    lines = tail.strip().splitlines()
+    return f"{cause}: {lines[-1][:500]}" if lines else cause
+
+
+def _tail(errors: IO[bytes]) -> str:
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - TAIL_BYTES))
+    return errors.read().decode(errors="replace")
