@@ -22,7 +22,11 @@ app.conf.update(celery_settings(settings))
 register_tasks(app)
 
 
-@signals.worker_ready.connect
+def worker_id(hostname: str) -> str:
+    """The worker's name in the registry: Celery's node name, which holds the machine's."""
+    return hostname or socket.gethostname()
+
+
 def _announce(sender: Any, **_: Any) -> None:
     """Register the worker and renew its row from the consumer's own loop: proof that it consumes."""
     database = Database(settings.database_url)
@@ -40,13 +44,11 @@ def _renew(database: Database, name: str) -> None:
         renew_worker(session, name)
 
 
-@signals.worker_shutting_down.connect
 def _stop_trainer(**_: Any) -> None:
     """Ask the running trainer to checkpoint; the soft shutdown then waits for its supervisor."""
     announce_stop()
 
 
-@signals.worker_shutdown.connect
 def _leave(sender: Any, **_: Any) -> None:
     database = Database(settings.database_url)
     with database.write() as session:
@@ -54,11 +56,11 @@ def _leave(sender: Any, **_: Any) -> None:
     database.close()
 
 
-@signals.setup_logging.connect
 def _keep_logging(**_: Any) -> None:
     """Keep Celery from replacing the log configuration of the process."""
 
 
-def worker_id(hostname: str) -> str:
-    """The worker's name in the registry: Celery's node name, which holds the machine's."""
-    return hostname or socket.gethostname()
+signals.worker_ready.connect(_announce)
+signals.worker_shutting_down.connect(_stop_trainer)
+signals.worker_shutdown.connect(_leave)
+signals.setup_logging.connect(_keep_logging)

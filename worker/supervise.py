@@ -28,14 +28,12 @@ from app.registry.attempts import (
     lose_attempt,
     renew_lease,
     stop_job,
+    wanted_of,
 )
 from app.registry.database import Database
 from app.settings import Settings
+from worker import exits
 
-EXIT_DONE = 0
-"""The trainer has recorded how the job ended."""
-EXIT_STOPPED = 75
-"""The trainer was asked to stop and has written its last checkpoint (EX_TEMPFAIL)."""
 POLL_SECONDS = 0.5
 """Time between two looks at the trainer and at the user's wish."""
 TAIL_BYTES = 4_000
@@ -163,7 +161,7 @@ def settle(database: Database, hold: Hold, watch: Watch, tail: str) -> None:
         if watch.cancelled:
             ending = "killed after the grace time" if watch.killed else "checkpointed and stopped"
             stop_job(session, hold, f"cancelled: {ending}")
-        elif code == EXIT_STOPPED or (_stopping[0] and watch.killed):
+        elif code == exits.STOPPED or (_stopping[0] and watch.killed):
             interrupt_job(session, hold, "the worker was asked to stop")
         else:
             lose_attempt(session, hold, Outcome.CRASHED, describe_crash(code, tail))

@@ -18,7 +18,8 @@ from alembic.config import Config
 from sqlalchemy import ColumnElement, Connection, Engine, Float, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session as Session  # noqa: PLC0414 - rooms that speak no SQL name it from here
+from sqlalchemy.orm import sessionmaker
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.errors import Unavailable

@@ -30,6 +30,14 @@ def find_dataset(session: Session, id_or_name: str) -> Dataset:
     return dataset
 
 
+def get_dataset(session: Session, dataset_id: str) -> Dataset:
+    """The dataset with this id, deleted or not: its bytes stay for the jobs that use it."""
+    dataset = session.get(Dataset, dataset_id)
+    if dataset is None:
+        raise NotFound(f"there is no dataset {dataset_id!r}", hint="GET /datasets lists them")
+    return dataset
+
+
 def find_twin(session: Session, name: str, sha256: str) -> Dataset | None:
     """A dataset of the same name with the same bars, so that a repeated upload makes no second row."""
     same = select(Dataset).where(Dataset.name == name, Dataset.sha256 == sha256, Dataset.deleted_at.is_(None))

@@ -1,6 +1,7 @@
 """Idempotency-Key: the same key with the same body gives the resource that it made the first time."""
 
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import IdempotencyMismatch
@@ -21,10 +22,18 @@ def recall(session: Session, scope: str, key: str, body_sha256: str) -> str | No
     return row.resource_id
 
 
-def remember(session: Session, scope: str, key: str, body_sha256: str, resource_id: str) -> None:
-    """Bind the key to what it made; a concurrent twin fails on the primary key and then recalls."""
-    session.add(Idempotency(scope=scope, key=key, body_sha256=body_sha256, resource_id=resource_id))
-    session.flush()
+def bind(session: Session, scope: str, key: str, body_sha256: str, resource_id: str) -> str:
+    """Bind the key to what it makes, and return the resource that holds it.
+
+    That is `resource_id`, or, of requests at once with one key, what the first of them makes: the primary
+    key lets only one in, and the others wait for it.
+    """
+    try:
+        with session.begin_nested():
+            session.add(Idempotency(scope=scope, key=key, body_sha256=body_sha256, resource_id=resource_id))
+    except IntegrityError:
+        return recall(session, scope, key, body_sha256) or resource_id
+    return resource_id
 
 
 def forget(session: Session, scope: str, resource_id: str) -> None:

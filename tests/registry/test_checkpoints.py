@@ -101,7 +101,8 @@ def test_a_dataset_is_found_by_id_and_by_its_newest_name(database: Database) -> 
 def test_a_key_recalls_what_it_made_and_refuses_another_body(database: Database) -> None:
     with database.write() as session:
         assert idempotency.recall(session, "jobs", "k", "1" * 64) is None
-        idempotency.remember(session, "jobs", "k", "1" * 64, "job_1")
+        assert idempotency.bind(session, "jobs", "k", "1" * 64, "job_1") == "job_1"
+        assert idempotency.bind(session, "jobs", "k", "1" * 64, "job_2") == "job_1"
     with database.read() as session:
         assert idempotency.recall(session, "jobs", "k", "1" * 64) == "job_1"
         assert idempotency.recall(session, "checkpoints", "k", "1" * 64) is None

@@ -1,0 +1,74 @@
+"""Take an uploaded file of bars: validate it, keep its canonical form, register it."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+
+from app.market.bars import Bars, read_bars
+from app.market.declarations import BarLimits, Declarations
+from app.registry.database import Database, new_id
+from app.registry.datasets import add_dataset, find_twin
+from app.registry.tables import Dataset
+from app.settings import Settings
+from app.storage import Storage, hash_file
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def accept_dataset(  # noqa: PLR0913 - the service's three parts come first
+    database: Database,
+    storage: Storage,
+    settings: Settings,
+    upload: BinaryIO,
+    *,
+    name: str,
+    declarations: Declarations,
+    source: str = "",
+    licence: str = "",
+) -> Dataset:
+    """Register the bars of an upload; the same bars under the same name give the dataset that is there.
+
+    Raises InvalidDataset with every finding, LimitExceeded for a file that is too large.
+    """
+    limits = BarLimits(max_rows=settings.max_rows, max_bytes=settings.max_dataset_bytes)
+    with storage.receive() as raw:
+        storage.spool(upload, raw, limit=settings.max_dataset_bytes, limit_name="dataset bytes")
+        bars = read_bars(raw, declarations, limits=limits)
+    with database.read() as session:
+        twin = find_twin(session, name, bars.sha256)
+    if twin is not None:
+        return twin
+    with storage.receive() as canonical:
+        bars.write(canonical)
+        stored = hash_file(canonical)
+        storage.adopt(canonical, stored)
+    row = _describe(bars, name, stored.sha256)
+    row.source, row.licence = source, licence
+    with database.write() as session:
+        return add_dataset(session, row)
+
+
+def _describe(bars: Bars, name: str, file_sha256: str) -> Dataset:
+    first, last = int(bars.utc_us[0]), int(bars.utc_us[-1])
+    return Dataset(
+        id=new_id("dataset"),
+        name=name,
+        sha256=bars.sha256,
+        file_sha256=file_sha256,
+        rows=len(bars),
+        bar_seconds=bars.bar_seconds,
+        starts_at=EPOCH + timedelta(microseconds=first),
+        ends_at=EPOCH + timedelta(microseconds=last),
+        declarations=bars.declarations.plain(),
+        report=_report(bars),
+    )
+
+
+def _report(bars: Bars) -> dict[str, Any]:
+    return {
+        "segments": [list(segment) for segment in bars.segments],
+        "warnings": [asdict(warning) for warning in bars.warnings],
+        "dropped_twins": bars.dropped_twins,
+        "has_volume": bars.has_volume,
+        "periods_per_year": bars.periods_per_year,
+    }

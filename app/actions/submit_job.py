@@ -1,0 +1,161 @@
+"""Take a job: fill in what was left out, refuse what cannot work, predict, register, wake a worker."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.errors import InvalidConfig
+from app.jobs.lifecycle import State
+from app.jobs.plan import TrainingPlan
+from app.jobs.spec import JobSpec
+from app.market.bars import Bars, load_bars
+from app.market.schema import MARKET_FEATURES, FeatureSchema
+from app.market.splits import split_fold
+from app.network.auto_config import ResolvedConfig, resolve_config
+from app.network.config import PPOConfig
+from app.network.estimate import estimate
+from app.network.fit import check_fits
+from app.network.tiers import TIERS, Tier, find_tier
+from app.registry.checkpoints import find_checkpoint
+from app.registry.database import Database, Session, new_id
+from app.registry.datasets import find_dataset
+from app.registry.idempotency import bind, recall
+from app.registry.jobs import add_job, get_job
+from app.registry.tables import Dataset, Job
+from app.registry.workers import live_workers
+from app.settings import Settings
+from app.storage import Storage
+
+SCOPE = "jobs"
+_SPEC = TypeAdapter(JobSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job, and whether this request made it or one before with the same Idempotency-Key."""
+
+    job: Job
+    created: bool
+
+
+def submit_job(
+    database: Database, settings: Settings, spec: JobSpec, *, idempotency_key: str | None = None
+) -> Submitted:
+    """Accept a training job; its checkpoint's size is known to the byte from here on.
+
+    Raises NotFound (dataset, checkpoint), InvalidConfig (a setting), InvalidDataset (too few bars),
+    DoesNotFit (the tier's smallest card), IdempotencyMismatch.
+    """
+    body_sha256 = hashlib.sha256(_SPEC.dump_json(spec)).hexdigest()
+    if idempotency_key is not None and (twin := _recall(database, idempotency_key, body_sha256)):
+        return Submitted(twin, created=False)
+    job = _resolve(database, settings, spec)
+    with database.write() as session:
+        if idempotency_key is not None:
+            holder = bind(session, SCOPE, idempotency_key, body_sha256, job.id)
+            if holder != job.id:
+                return Submitted(get_job(session, holder), created=False)
+        find_dataset(session, job.dataset_id)  # it may have been deleted meanwhile
+        return Submitted(add_job(session, job), created=True)
+
+
+def _recall(database: Database, key: str, body_sha256: str) -> Job | None:
+    with database.read() as session:
+        job_id = recall(session, SCOPE, key, body_sha256)
+        return None if job_id is None else get_job(session, job_id)
+
+
+def _resolve(database: Database, settings: Settings, spec: JobSpec) -> Job:
+    with database.read() as session:
+        dataset = find_dataset(session, spec.dataset)
+        tier, tier_reason, card_bytes = _choose_tier(session, settings, spec)
+        if spec.initial_checkpoint is not None:
+            find_checkpoint(session, spec.initial_checkpoint)
+    bars = load_bars(Storage(settings.artifacts_dir).path(dataset.file_sha256))
+    resolved = _resolve_config(spec, tier)
+    plan = _plan(new_id("job"), spec, tier, resolved.config, dataset, bars)
+    check_fits(plan.shape, plan.ppo, card_bytes, plan.run_plan)
+    return _describe(plan, spec, settings, dataset, {**resolved.reasons, "tier": tier_reason})
+
+
+def _choose_tier(session: Session, settings: Settings, spec: JobSpec) -> tuple[Tier, str, int]:
+    """The tier, why, and the bytes of its smallest card here: a live worker's, else the nominal one."""
+    workers = live_workers(session, settings.lease_seconds)
+    alive = {worker.tier for worker in workers}
+    if spec.tier is not None:
+        tier, reason = find_tier(spec.tier), "asked for"
+    elif alive:
+        tier = next(tier for tier in TIERS.values() if tier.name in alive)
+        reason = f"the strongest tier with a live worker ({len(workers)} alive)"
+    else:
+        tier, reason = find_tier(settings.default_tier), "the service's default; no worker is alive yet"
+    nominal = settings.cpu_memory_bytes if tier.name == "cpu" else tier.smallest_bytes
+    known = [int(worker.device.get("total_bytes", nominal)) for worker in workers if worker.tier == tier.name]
+    return tier, reason, min([nominal, *known])
+
+
+def _resolve_config(spec: JobSpec, tier: Tier) -> ResolvedConfig:
+    """Fill the PPO configuration in; what stands beside `overrides` may not stand in it too."""
+    overrides: dict[str, Any] = dict(spec.overrides)
+    given: Mapping[str, Any] = {"seed": spec.seed, "hidden_dims": spec.hidden_dims}
+    for name in ("total_timesteps", *given):
+        if name in overrides:
+            hint = f"give {name} beside overrides, not inside"
+            raise InvalidConfig(f"{name} stands in overrides", hint=hint, pointer=f"overrides/{name}")
+    overrides |= {name: value for name, value in given.items() if value is not None}
+    return resolve_config(
+        tier,
+        spec.total_timesteps,
+        training_mode=spec.training_mode,
+        use_case=spec.use_case,
+        overrides=overrides,
+    )
+
+
+def _plan(
+    job_id: str, spec: JobSpec, tier: Tier, config: PPOConfig, dataset: Dataset, bars: Bars
+) -> TrainingPlan:
+    names = MARKET_FEATURES if spec.features is None else tuple(spec.features)
+    schema = FeatureSchema(names=names, lookback=spec.lookback).mask_volume(has_volume=bars.has_volume)
+    return TrainingPlan(
+        job_id=job_id,
+        tier=tier.name,
+        ppo=config,
+        schema=schema,
+        environment=spec.environment,
+        fold=split_fold(bars, spec.lookback),
+        scale_features=spec.scale_features,
+        dataset={
+            "id": dataset.id,
+            "name": dataset.name,
+            "sha256": dataset.sha256,
+            "rows": dataset.rows,
+            "declarations": dataset.declarations,
+        },
+    )
+
+
+def _describe(
+    plan: TrainingPlan, spec: JobSpec, settings: Settings, dataset: Dataset, reasons: Mapping[str, str]
+) -> Job:
+    sizes = estimate(plan.shape, plan.ppo, plan.run_plan)
+    dims = ",".join(map(str, plan.ppo.hidden_dims))
+    return Job(
+        id=plan.job_id,
+        name=spec.name or f"{dataset.name} {dims}",
+        dataset_id=dataset.id,
+        spec=_SPEC.dump_python(spec, mode="json"),
+        config=plan.plain(),
+        reasons=dict(reasons),
+        estimate=asdict(sizes),
+        hidden_dims=dims,
+        obs_dim=plan.shape.obs_dim,
+        tier=plan.tier,
+        queue=settings.queue_name(plan.tier),
+        predicted_bytes=sizes.disk.checkpoint.bytes,
+        state=str(State.QUEUED),
+        max_attempts=spec.max_attempts or settings.max_attempts,
+    )

@@ -1,0 +1,149 @@
+"""What a training run writes down, each line guarded by its fence."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from app.checkpoint.inspect import inspect_checkpoint
+from app.errors import CaliperError, Unavailable
+from app.jobs.lifecycle import Outcome
+from app.registry.attempts import Hold, fail_job, finish_job, holds_job
+from app.registry.checkpoints import add_checkpoint, delete_checkpoint, list_checkpoints, point_job_at
+from app.registry.database import Database, Session, new_id
+from app.registry.events import record_event
+from app.registry.metrics import record_progress
+from app.registry.tables import Checkpoint, Job
+from app.storage import Storage, Stored
+from worker.save import SavedCheckpoint, save_checkpoint
+
+log = structlog.get_logger()
+Answer = TypeVar("Answer")
+
+RETRY_SECONDS = 1.0
+"""Pause before a registry that does not answer is asked again."""
+
+
+class HoldLost(Exception):
+    """The job is another worker's by now; this run must end without a word."""
+
+
+@dataclass
+class Recorder:
+    """Writes for one hold on one job; every method raises HoldLost once the job is another's.
+
+    A registry that does not answer is asked again for `patience` seconds, then Unavailable is raised.
+    """
+
+    database: Database
+    storage: Storage
+    job: Job
+    hold: Hold
+    patience: float
+    parent_id: str | None = None
+
+    def note(self, message: str, **facts: Any) -> None:
+        """Add a line to the job's log."""
+        log.info(message, job_id=self.job.id, **facts)
+
+        def write(session: Session) -> bool:
+            held = holds_job(session, self.hold)
+            if held:
+                record_event(session, self.job.id, "log", {"message": message, **facts})
+            return held
+
+        self._write(write)
+
+    def progress(self, step: int, values: Mapping[str, Any]) -> None:
+        """Note where the run is; one point lost to a silent registry does no harm."""
+        try:
+            with self.database.write() as session:
+                held = record_progress(session, self.hold, step, values)
+        except Unavailable as error:
+            log.warning("progress not recorded", job_id=self.job.id, error=error.detail)
+        else:
+            _require(held)
+
+    def keep(
+        self, contents: Mapping[str, Any], kind: str, step: int, metrics: Mapping[str, Any]
+    ) -> Checkpoint:
+        """Save, read back, store and register a checkpoint, and let the job resume from it."""
+        with self.storage.receive() as path:
+            saved = save_checkpoint(path, contents)
+            row = self._describe(saved, kind, step, metrics)
+            self.storage.adopt(path, Stored(saved.sha256, saved.bytes))
+        freed = self._write(lambda session: self._register(session, row))
+        for sha256 in freed:
+            self.storage.remove(sha256)
+        self.parent_id = row.id
+        return row
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Record success."""
+        self._write(lambda session: finish_job(session, self.hold, result))
+
+    def fail(self, error: CaliperError) -> None:
+        """Record a failure that a further attempt would only repeat."""
+        problem = {"code": error.code, "detail": error.detail, "hint": error.hint, **error.extra}
+        self._write(lambda session: fail_job(session, self.hold, problem, Outcome.FAILED))
+
+    def _describe(
+        self, saved: SavedCheckpoint, kind: str, step: int, metrics: Mapping[str, Any]
+    ) -> Checkpoint:
+        """The registry's row, from what the reader sees in the file: the writer is not believed."""
+        report = inspect_checkpoint(saved.path, name=f"{self.job.id}.pt", with_sha256=False)
+        facts = report.architecture
+        return Checkpoint(
+            id=new_id("checkpoint"),
+            name=self.job.name,
+            kind=kind,
+            sha256=saved.sha256,
+            bytes=saved.bytes,
+            predicted_bytes=self.job.predicted_bytes,
+            producer=report.producer,
+            obs_dim=facts.obs_dim.value,
+            hidden_dims=self.job.hidden_dims,
+            action_dim=facts.action_dim.value,
+            parameters=report.parameters,
+            step=step,
+            config=report.config,
+            versions=report.versions,
+            metrics=dict(metrics),
+            report={**report.plain(), "sha256": saved.sha256},
+            job_id=self.job.id,
+            dataset_id=self.job.dataset_id,
+            parent_id=self.parent_id,
+        )
+
+    def _register(self, session: Session, row: Checkpoint) -> list[str] | None:
+        """Add the row and drop the job's older passing checkpoints; the hashes whose bytes may go."""
+        if not holds_job(session, self.hold):
+            return None
+        older = list_checkpoints(session, limit=100, filters={"job_id": self.job.id})
+        add_checkpoint(session, row)
+        point_job_at(session, self.hold, row.id)
+        facts = {"id": row.id, "kind": row.kind, "step": row.step, "bytes": row.bytes}
+        record_event(session, self.job.id, "checkpoint", {**facts, "predicted_bytes": row.predicted_bytes})
+        passing = [checkpoint for checkpoint in older if checkpoint.kind == "periodic"]
+        return [c.sha256 for c in passing if delete_checkpoint(session, c) and c.sha256 != row.sha256]
+
+    def _write(self, work: Callable[[Session], Answer | None]) -> Answer:
+        """Run `work` in a transaction, patiently; a falsy answer but an empty list means the hold is lost."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                with self.database.write() as session:
+                    answer = work(session)
+                return _require(answer)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_SECONDS)
+
+
+def _require(answer: Answer | None) -> Answer:
+    if answer is None or answer is False:
+        raise HoldLost
+    return answer

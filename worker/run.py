@@ -1,0 +1,209 @@
+"""One attempt at a job, from its claim to its registered checkpoint: `python -m worker.run <job> <fence>`.
+
+The supervisor has claimed the job; this process trains, and stops at the next update when it is sent
+SIGTERM, after a last checkpoint.
+"""
+
+import ctypes
+import logging
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from app.errors import CaliperError, InvalidConfig, TrainingFailed, Unavailable
+from app.jobs.plan import TrainingPlan
+from app.market.bars import load_bars
+from app.registry.attempts import Hold
+from app.registry.checkpoints import find_checkpoint
+from app.registry.database import Database
+from app.registry.datasets import get_dataset
+from app.registry.jobs import get_job
+from app.registry.metrics import forget_metrics_after
+from app.registry.tables import Checkpoint, Job
+from app.settings import Settings, get_settings
+from app.storage import Storage
+from worker import exits
+from worker.assemble import Assembly, assemble
+from worker.ppo.progress import Progress
+from worker.record import HoldLost, Recorder
+from worker.save import load_checkpoint
+
+PROGRESS_SECONDS = 0.5
+"""Least time between two progress records; updates in between are not recorded."""
+
+
+@dataclass
+class StopFlag:
+    """Set by SIGTERM: the run ends after the present update."""
+
+    wanted: bool = False
+
+    def listen(self) -> None:
+        """Set the flag on SIGTERM; leave Ctrl-C to the supervisor."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "wanted", True))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@dataclass
+class TrainingRun:
+    """One attempt: loads, trains, keeps checkpoints, evaluates, finishes."""
+
+    settings: Settings
+    database: Database
+    hold: Hold
+    stop: StopFlag
+    storage: Storage = field(init=False)
+    recorder: Recorder = field(init=False)
+    assembly: Assembly = field(init=False)
+    progress: dict[str, Any] = field(default_factory=dict)
+    _kept_at: float = field(default_factory=time.monotonic)
+    _kept_update: int = 0
+
+    def execute(self) -> int:
+        """Run the attempt and return the process's exit code."""
+        self.storage = Storage(self.settings.artifacts_dir)
+        with self.database.read() as session:
+            job = get_job(session, self.hold.job_id)
+        self.recorder = Recorder(self.database, self.storage, job, self.hold, self.settings.lease_seconds)
+        try:
+            self._prepare(job)
+            return self._train()
+        except HoldLost:
+            return exits.DONE
+        except Unavailable:
+            raise  # the registry may come back: another attempt may do better
+        except CaliperError as error:
+            self.recorder.fail(error)
+            return exits.DONE
+
+    def _prepare(self, job: Job) -> None:
+        plan = TrainingPlan.from_plain(job.id, job.config)
+        with self.database.read() as session:
+            file_sha256 = get_dataset(session, job.dataset_id).file_sha256
+        bars = load_bars(self.storage.path(file_sha256))
+        if bars.sha256 != plan.dataset["sha256"]:
+            raise TrainingFailed("the stored bars are not those that the job was submitted for")
+        self.assembly = assemble(plan, bars)
+        self.recorder.note("network built", parameters=plan.shape.parameters, hidden_dims=job.hidden_dims)
+        if job.resume_from is not None:
+            self._continue_from(job.resume_from)
+        elif job.spec.get("initial_checkpoint"):
+            self._start_from(job.spec["initial_checkpoint"])
+        with self.database.write() as session:
+            forget_metrics_after(session, job.id, self.assembly.trainer.global_step)
+
+    def _continue_from(self, checkpoint_id: str) -> None:
+        """Resume bit by bit where an earlier attempt stopped."""
+        checkpoint = self._find(checkpoint_id)
+        self.assembly.trainer.load_state_dict(load_checkpoint(self.storage.path(checkpoint.sha256)))
+        self.recorder.parent_id = checkpoint.id
+        self._kept_update = self.assembly.trainer.update
+        self.recorder.note("resumed", checkpoint=checkpoint.id, step=checkpoint.step)
+
+    def _start_from(self, id_or_alias: str) -> None:
+        """Begin a new run with another checkpoint's weights."""
+        checkpoint = self._find(id_or_alias)
+        weights = load_checkpoint(self.storage.path(checkpoint.sha256))["policy_state_dict"]
+        try:
+            self.assembly.trainer.network.load_state_dict(weights)
+        except RuntimeError as error:
+            detail = f"the weights of {checkpoint.id} do not fit this network"
+            raise InvalidConfig(detail, hint="GET /checkpoints/diff says what differs") from error
+        self.recorder.parent_id = checkpoint.id
+        self.recorder.note("weights loaded", checkpoint=checkpoint.id)
+
+    def _find(self, id_or_alias: str) -> Checkpoint:
+        with self.database.read() as session:
+            return find_checkpoint(session, id_or_alias)
+
+    def _train(self) -> int:
+        reported_at = 0.0
+        started = time.monotonic()
+        first_step = self.assembly.trainer.global_step
+        for progress in self.assembly.trainer.train():
+            last = progress.update == progress.num_updates
+            now = time.monotonic()
+            if last or now - reported_at >= PROGRESS_SECONDS:
+                reported_at = now
+                self._report(progress, (progress.global_step - first_step) / (now - started))
+            if last:
+                break
+            if self.stop.wanted:
+                self._keep("stopped")
+                return exits.STOPPED
+            if self._is_due(progress):
+                self._keep("periodic")
+        self._finish()
+        return exits.DONE
+
+    def _report(self, progress: Progress, mean_speed: float) -> None:
+        left = max(0, progress.total_timesteps - progress.global_step)
+        self.progress = {**progress.plain(), "seconds_left": left / mean_speed if mean_speed > 0 else None}
+        self.recorder.progress(progress.global_step, self.progress)
+
+    def _is_due(self, progress: Progress) -> bool:
+        by_updates = progress.update - self._kept_update >= self.settings.checkpoint_every_updates
+        return by_updates or time.monotonic() - self._kept_at >= self.settings.checkpoint_every_seconds
+
+    def _keep(self, kind: str, metrics: dict[str, Any] | None = None) -> Checkpoint:
+        trainer = self.assembly.trainer
+        kept = self.recorder.keep(self.assembly.contents(), kind, trainer.global_step, metrics or {})
+        self._kept_at, self._kept_update = time.monotonic(), trainer.update
+        return kept
+
+    def _finish(self) -> None:
+        """Evaluate first: the final checkpoint's row carries its figures."""
+        evaluation = self.assembly.evaluate()
+        plain = evaluation.plain()
+        metrics = {
+            span.name: {"sharpe": span.policy.sharpe, "return": span.policy.total_return}
+            for span in evaluation.spans
+        }
+        checkpoint = self._keep("final", metrics)
+        self.recorder.finish(
+            {
+                "checkpoint_id": checkpoint.id,
+                "bytes": checkpoint.bytes,
+                "predicted_bytes": checkpoint.predicted_bytes,
+                "global_step": self.assembly.trainer.global_step,
+                "evaluation": plain,
+                "last_progress": self.progress,
+            }
+        )
+
+
+def main(job_id: str, fence: int) -> int:
+    """Train the claimed job; the exit code tells the supervisor how it ended."""
+    die_with_parent()
+    configure_logs()
+    stop = StopFlag()
+    stop.listen()
+    settings = get_settings()
+    database = Database(settings.database_url)
+    try:
+        return TrainingRun(settings, database, Hold(job_id, fence), stop).execute()
+    finally:
+        database.close()
+
+
+def die_with_parent() -> None:
+    """Have Linux kill this process when its supervisor dies, so that no trainer is left without one."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def configure_logs() -> None:
+    """Write log lines to stderr, where the supervisor finds the last ones after a crash."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
