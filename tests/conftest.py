@@ -1,6 +1,9 @@
 """What every room's tests may use: databases that are real, and rows to put in them."""
 
+import os
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from app.local.services import answers_ping, redis_service
 from app.registry.database import Database, migrate, new_id
+from app.settings import ENV_PREFIX, Settings
+from app.storage import Storage
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +65,68 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a service of the test's own: SQLite and artifacts in its folder, quick timers."""
+    for name in [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(name)
+    return Settings(
+        data_dir=tmp_path / "data",
+        lease_seconds=4,
+        heartbeat_seconds=1,
+        sweep_seconds=0.3,
+        relay_seconds=0.1,
+        cancel_grace_seconds=20,
+        soft_shutdown_seconds=20,
+    )
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[Database]:
+    """The migrated registry of `settings`."""
+    migrate(settings.database_url)
+    database = Database(settings.database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    """The storage of `settings`."""
+    return Storage(settings.artifacts_dir)
+
+
+class RedisServer:
+    """A real Redis on a Unix socket, which a test may kill, empty and start again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self.settings.redis_socket is not None
+        for folder in (self.settings.data_dir / "redis", self.settings.redis_socket.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        command = redis_service(self.settings).command
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not answers_ping(self.settings):
+            assert time.monotonic() < deadline, "Redis did not start"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def redis_server(settings: Settings) -> Iterator[RedisServer]:
+    """A running Redis for `settings`."""
+    server = RedisServer(settings)
+    server.start()
+    yield server
+    server.kill()

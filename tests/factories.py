@@ -1,10 +1,38 @@
 """Rows with sensible values, for tests that care about one thing at a time."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from app.registry.database import new_id
+from app.actions.accept_dataset import accept_dataset
+from app.jobs.spec import JobSpec
+from app.market.declarations import Declarations
+from app.registry.database import Database, new_id
 from app.registry.tables import Checkpoint, Dataset, Job
+from app.settings import Settings
+from app.storage import Storage
+
+GOOGL = Path(__file__).parents[1] / "examples" / "data" / "googl_1d.csv"
+DAILY_EQUITY = Declarations(calendar="XNYS", adjusted="split", volume_unit="shares")
+
+
+def upload_googl(database: Database, storage: Storage, settings: Settings, name: str = "googl") -> Dataset:
+    """Register the shipped daily bars."""
+    with GOOGL.open("rb") as file:
+        return accept_dataset(database, storage, settings, file, name=name, declarations=DAILY_EQUITY)
+
+
+def small_spec(**values: Any) -> JobSpec:
+    """A job that a CPU trains in a second: 35 inputs, one layer of 8."""
+    small = {
+        "dataset": "googl",
+        "total_timesteps": 512,
+        "hidden_dims": [8],
+        "lookback": 5,
+        "features": ["ret_1", "rsi_14"],
+        "overrides": {"num_envs": 4, "num_steps": 32},
+    }
+    return JobSpec(**{**small, **values})
 
 
 def make_dataset(**values: Any) -> Dataset:

@@ -77,6 +77,7 @@ class Database:
 
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the database's tables to a revision; a fresh database gets them all."""
+    _make_folder(url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
@@ -94,13 +95,18 @@ def new_id(prefix: str) -> str:
 def _create_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, json_serializer=_write_json)
-    path = make_url(url).database
-    if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(url)
     engine = create_engine(url, connect_args={"timeout": 30.0}, json_serializer=_write_json)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_folder(url: str) -> None:
+    """The folder of a SQLite file, which SQLite does not make by itself."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
 
 
 def _write_json(value: Any) -> str:

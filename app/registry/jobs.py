@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
@@ -44,6 +44,12 @@ def list_jobs(
     query = query.where(Job.state == state) if state else query
     query = query.where(Job.dataset_id == dataset_id) if dataset_id else query
     return session.scalars(query).all()
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    """How many jobs are in each state; states without a job are left out."""
+    counted = select(Job.state, func.count()).group_by(Job.state)
+    return {state: int(count) for state, count in session.execute(counted)}
 
 
 def cancel(session: Session, job_id: str) -> Job:

@@ -1,0 +1,175 @@
+"""Submitting: defaults with reasons, refusals before anything is written, an exact prediction."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from factories import DAILY_EQUITY, GOOGL, make_checkpoint, small_spec, upload_googl
+
+from app.actions.accept_dataset import accept_dataset
+from app.actions.discard_dataset import discard_dataset
+from app.actions.submit_job import submit_job
+from app.errors import (
+    CaliperError,
+    DoesNotFit,
+    IdempotencyMismatch,
+    InvalidConfig,
+    InvalidDataset,
+    InvalidInput,
+    InvalidShape,
+    LimitExceeded,
+    NotFound,
+)
+from app.jobs.plan import TrainingPlan
+from app.jobs.spec import JobSpec
+from app.market.trading import ActionSpec, EnvSpec
+from app.network.archive_size import torch_save_bytes
+from app.network.contents import predicted_contents
+from app.registry.checkpoints import add_checkpoint
+from app.registry.database import Database
+from app.registry.jobs import list_jobs
+from app.registry.outbox import next_messages
+from app.registry.workers import describe_worker, register_worker
+from app.settings import Settings
+from app.storage import Storage
+
+
+@pytest.fixture(autouse=True)
+def dataset(registry: Database, storage: Storage, settings: Settings) -> None:
+    upload_googl(registry, storage, settings)
+
+
+def test_a_bare_request_gets_the_full_schema_and_the_tiers_network(
+    registry: Database, settings: Settings
+) -> None:
+    job = submit_job(registry, settings, JobSpec(dataset="googl", total_timesteps=100_000)).job
+    assert (job.state, job.tier, job.queue) == ("queued", "cpu", "caliper.cpu")
+    assert (job.obs_dim, job.hidden_dims) == (5300, "256,128,64")
+    assert "cpu tier" in job.reasons["hidden_dims"]
+    assert job.reasons["gamma"] == "the default"
+    assert job.estimate["parameters"] == 1_406_788
+    with registry.read() as session:
+        assert [m.job_id for m in next_messages(session, 9)] == [job.id]
+
+
+def test_every_setting_has_a_reason_and_overrides_say_so(registry: Database, settings: Settings) -> None:
+    job = submit_job(
+        registry, settings, small_spec(overrides={"gamma": 0.9, "num_envs": 4, "num_steps": 32})
+    ).job
+    assert set(job.reasons) == set(job.config["ppo"]) | {"tier"}
+    assert job.config["ppo"]["gamma"] == 0.9
+    assert "override" in job.reasons["gamma"]
+    assert "override" in job.reasons["hidden_dims"]
+
+
+def test_the_plan_survives_its_row_and_predicts_the_same_size(registry: Database, settings: Settings) -> None:
+    job = submit_job(
+        registry, settings, small_spec(environment=EnvSpec(actions=ActionSpec(kind="gaussian")))
+    ).job
+    plan = TrainingPlan.from_plain(job.id, job.config)
+    assert plan.plain() == job.config
+    assert plan.shape.action_kind == "gaussian"
+    run = plan.run_plan
+    again = predicted_contents(
+        plan.shape, plan.ppo, device_type="cpu", env_state=run.env_state, provenance=run.provenance
+    )
+    assert torch_save_bytes(again) == job.predicted_bytes
+
+
+def test_the_strongest_live_worker_decides_the_tier(registry: Database, settings: Settings) -> None:
+    with registry.write() as session:
+        for tier in ("low", "a100"):
+            device = {"total_bytes": 42_298_834_944}
+            register_worker(session, describe_worker(f"w-{tier}", f"caliper.{tier}", tier, device, {}))
+    job = submit_job(registry, settings, JobSpec(dataset="googl", total_timesteps=10_000)).job
+    assert (job.tier, job.hidden_dims) == ("a100", "1024,512,256")
+    assert "strongest tier with a live worker" in job.reasons["tier"]
+    asked = submit_job(registry, settings, JobSpec(dataset="googl", total_timesteps=10_000, tier="low")).job
+    assert (asked.tier, asked.hidden_dims) == ("low", "256,128,64")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"dataset": "nope"}, NotFound, "no dataset 'nope'"),
+        ({"initial_checkpoint": "nope"}, NotFound, "no checkpoint 'nope'"),
+        ({"hidden_dims": []}, InvalidShape, "hidden_dims is empty"),
+        ({"hidden_dims": [0]}, InvalidShape, r"hidden_dims\[0\] is 0"),
+        ({"hidden_dims": [10**9]}, LimitExceeded, "1,000,000,000 exceeds the limit"),
+        ({"hidden_dims": [60_000, 60_000]}, DoesNotFit, "the run needs"),
+        ({"total_timesteps": 0}, InvalidConfig, "total_timesteps is 0"),
+        ({"tier": "tpu"}, InvalidInput, "unknown tier 'tpu'"),
+        ({"training_mode": "quick", "use_case": "quick"}, InvalidConfig, "both|use_case"),
+        ({"overrides": {"learnig_rate": 1}}, InvalidConfig, "learnig_rate"),
+        ({"overrides": {"seed": 3}}, InvalidConfig, "seed stands in overrides"),
+        ({"overrides": {"gamma": 2.0}}, InvalidConfig, "gamma is 2.0"),
+        (
+            {"overrides": {"num_envs": 3, "num_steps": 5, "num_minibatches": 4}},
+            InvalidConfig,
+            "num_minibatches",
+        ),
+        ({"features": ["rsi_15"]}, InvalidInput, "rsi_15"),
+        ({"lookback": 0}, InvalidInput, "lookback"),
+        ({"lookback": 1500}, InvalidDataset, "E_TOO_SHORT"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_leaves_no_trace(
+    registry: Database, settings: Settings, change: dict[str, object], error: type[CaliperError], words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        submit_job(registry, settings, small_spec(**change))
+    assert caught.value.hint
+    with registry.read() as session:
+        assert list_jobs(session, limit=9) == []
+        assert next_messages(session, 9) == []
+
+
+def test_a_refusal_for_memory_names_what_would_fit(registry: Database, settings: Settings) -> None:
+    tight = settings.model_copy(update={"cpu_memory_bytes": 300_000_000})
+    with pytest.raises(DoesNotFit) as caught:
+        submit_job(
+            registry, tight, JobSpec(dataset="googl", total_timesteps=100_000, hidden_dims=[4096, 4096])
+        )
+    problem = caught.value.problem()
+    assert problem["needed_bytes"] > problem["available_bytes"] == 300_000_000
+    assert "alternative" in problem
+
+
+def test_a_deleted_dataset_takes_no_job(registry: Database, settings: Settings) -> None:
+    discard_dataset(registry, "googl")
+    with pytest.raises(NotFound, match="was deleted"):
+        submit_job(registry, settings, small_spec())
+
+
+def test_a_dataset_too_short_for_three_spans_is_refused(
+    registry: Database, storage: Storage, settings: Settings
+) -> None:
+    lines = GOOGL.read_bytes().splitlines(keepends=True)[:800]
+    short = settings.data_dir / "short.csv"
+    short.write_bytes(b"".join(lines))
+    with short.open("rb") as file:
+        accept_dataset(registry, storage, settings, file, name="short", declarations=DAILY_EQUITY)
+    with pytest.raises(InvalidDataset, match="E_TOO_SHORT"):
+        submit_job(registry, settings, JobSpec(dataset="short", total_timesteps=1000))
+
+
+def test_one_key_makes_one_job_even_at_once(registry: Database, settings: Settings) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        calls = [
+            pool.submit(submit_job, registry, settings, small_spec(), idempotency_key="k") for _ in range(8)
+        ]
+    answers = [call.result() for call in calls]
+    assert len({answer.job.id for answer in answers}) == 1
+    assert [answer.created for answer in answers].count(True) == 1
+    again = submit_job(registry, settings, small_spec(), idempotency_key="k")
+    assert not again.created
+    with pytest.raises(IdempotencyMismatch):
+        submit_job(registry, settings, small_spec(seed=2), idempotency_key="k")
+    with registry.read() as session:
+        assert len(list_jobs(session, limit=9)) == 1
+
+
+def test_an_initial_checkpoint_is_looked_up(registry: Database, settings: Settings) -> None:
+    with registry.write() as session:
+        add_checkpoint(session, make_checkpoint(id="checkpoint_1"))
+    job = submit_job(registry, settings, small_spec(initial_checkpoint="checkpoint_1")).job
+    assert job.spec["initial_checkpoint"] == "checkpoint_1"

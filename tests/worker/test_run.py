@@ -1,0 +1,253 @@
+"""One attempt, run in this process: trains, keeps, resumes bit by bit, finishes, and gives way."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from factories import make_checkpoint, small_spec, upload_googl
+
+from app.actions.cancel_job import cancel_job
+from app.actions.submit_job import submit_job
+from app.market.trading import ActionSpec, EnvSpec
+from app.registry.attempts import Claim, claim_job, interrupt_job, stop_job
+from app.registry.checkpoints import add_checkpoint, list_checkpoints
+from app.registry.database import Database
+from app.registry.events import events_after
+from app.registry.jobs import get_job, resume
+from app.registry.metrics import list_metrics
+from app.registry.tables import Checkpoint, Job
+from app.settings import Settings
+from app.storage import Storage, Stored
+from worker import exits
+from worker.run import StopFlag, TrainingRun
+from worker.save import load_checkpoint, save_checkpoint
+
+
+@dataclasses.dataclass
+class Desk:
+    """A registry with the shipped bars, and what tests do with it."""
+
+    registry: Database
+    storage: Storage
+    settings: Settings
+
+    def submit(self, **values: Any) -> Job:
+        return submit_job(self.registry, self.settings, small_spec(**values)).job
+
+    def claim(self, job: Job) -> Claim:
+        with self.registry.write() as session:
+            claim = claim_job(session, job.id, "worker", 60)
+        assert claim is not None
+        return claim
+
+    def run(self, claim: Claim, stop: StopFlag | None = None, **settings: Any) -> int:
+        used = self.settings.model_copy(update=settings)
+        return TrainingRun(used, self.registry, claim.hold, stop or StopFlag()).execute()
+
+    def job(self, job: Job) -> Job:
+        with self.registry.read() as session:
+            return get_job(session, job.id)
+
+    def checkpoints(self, job: Job) -> list[Checkpoint]:
+        with self.registry.read() as session:
+            return list(list_checkpoints(session, limit=99, filters={"job_id": job.id}))
+
+
+@pytest.fixture
+def desk(registry: Database, storage: Storage, settings: Settings) -> Desk:
+    upload_googl(registry, storage, settings)
+    return Desk(registry, storage, settings)
+
+
+class StopAfter(StopFlag):
+    """Wants the run to stop once it was asked this many times: after so many updates."""
+
+    def __init__(self, updates: int) -> None:
+        self.left = updates
+
+    @property  # type: ignore[override]
+    def wanted(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+def tensors(tree: Any, path: str = "") -> dict[str, torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return {path: tree}
+    items = (
+        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list | tuple) else ()
+    )
+    return {name: leaf for key, value in items for name, leaf in tensors(value, f"{path}/{key}").items()}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {
+            "environment": EnvSpec(actions=ActionSpec(kind="gaussian")),
+            "overrides": {"num_envs": 4, "num_steps": 32, "layer_norm": True},
+        },
+        {
+            "scale_features": False,
+            "overrides": {
+                "num_envs": 2,
+                "num_steps": 64,
+                "shared_trunk": False,
+                "norm_obs": True,
+                "norm_reward": True,
+            },
+        },
+        {"features": None, "lookback": 100, "hidden_dims": None, "total_timesteps": 128},
+    ],
+    ids=["discrete", "gaussian-layer-norm", "separate-normalised", "full-schema"],
+)
+def test_a_job_ends_with_a_checkpoint_of_exactly_the_predicted_size(
+    desk: Desk, values: dict[str, Any]
+) -> None:
+    job = desk.submit(**values)
+    assert desk.run(desk.claim(job)) == exits.DONE
+    done = desk.job(job)
+    assert (done.state, done.error) == ("succeeded", None)
+    (checkpoint,) = desk.checkpoints(job)
+    assert checkpoint.bytes == checkpoint.predicted_bytes == job.predicted_bytes
+    assert desk.storage.path(checkpoint.sha256).stat().st_size == checkpoint.bytes
+    assert checkpoint.kind == "final"
+    assert checkpoint.obs_dim == job.obs_dim
+    assert checkpoint.hidden_dims == job.hidden_dims
+    assert checkpoint.parameters == job.estimate["parameters"]
+    assert checkpoint.dataset_id == job.dataset_id
+    assert checkpoint.report["findings"] == []
+    assert done.result is not None
+    assert done.result["checkpoint_id"] == checkpoint.id
+    assert [span["name"] for span in done.result["evaluation"]["spans"]] == ["train", "validation", "test"]
+
+
+def test_the_file_is_plain_and_says_where_it_comes_from(desk: Desk) -> None:
+    job = desk.submit()
+    desk.run(desk.claim(job))
+    (checkpoint,) = desk.checkpoints(job)
+    tree = torch.load(desk.storage.path(checkpoint.sha256), weights_only=True)
+    assert tree["config"]["hidden_dims"] == [8]
+    assert tree["dataset"]["job_id"] == job.id
+    assert tree["dataset"]["sha256"] == job.config["dataset"]["sha256"]
+    assert tree["feature_schema"]["names"] == ["ret_1", "rsi_14"]
+    assert len(tree["normaliser"]["center"]) == 2
+    assert set(tree["versions"]) >= {"caliper", "torch"}
+
+
+def test_progress_metrics_and_events_are_recorded(desk: Desk) -> None:
+    job = desk.submit()
+    desk.run(desk.claim(job))
+    with desk.registry.read() as session:
+        kinds = [event.kind for event in events_after(session, job.id, 0, 99)]
+        steps = {
+            point.step
+            for point in list_metrics(session, job.id, names=["policy_loss"], after_step=0, limit=99)
+        }
+    assert kinds[:3] == ["state", "state", "log"]
+    assert kinds[-2:] == ["checkpoint", "state"]
+    assert 512 in steps
+    assert desk.job(job).progress["global_step"] == 512
+
+
+def test_a_stopped_run_resumes_to_the_very_same_bits(desk: Desk) -> None:
+    whole = desk.submit(overrides={"num_envs": 4, "num_steps": 32, "norm_obs": True, "norm_reward": True})
+    desk.run(desk.claim(whole))
+    broken = desk.submit(overrides={"num_envs": 4, "num_steps": 32, "norm_obs": True, "norm_reward": True})
+    claim = desk.claim(broken)
+    assert desk.run(claim, StopAfter(2)) == exits.STOPPED
+    (halfway,) = desk.checkpoints(broken)
+    assert (halfway.kind, halfway.step) == ("stopped", 256)
+    assert halfway.bytes == halfway.predicted_bytes
+    with desk.registry.write() as session:
+        interrupt_job(session, claim.hold, "test")
+    assert desk.run(desk.claim(broken)) == exits.DONE
+    final = desk.checkpoints(broken)[0]
+    assert final.parent_id == halfway.id
+    ours, theirs = (
+        tensors(load_checkpoint(desk.storage.path(desk.checkpoints(job)[0].sha256)))
+        for job in (whole, broken)
+    )
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_only_the_newest_periodic_checkpoint_is_kept(desk: Desk) -> None:
+    job = desk.submit()
+    desk.run(desk.claim(job), checkpoint_every_updates=1)
+    kept = desk.checkpoints(job)
+    assert [checkpoint.kind for checkpoint in kept] == ["final"]
+    files = [path for path in desk.storage.objects.rglob("*") if path.is_file()]
+    assert len(files) == 2  # the bars and the final checkpoint
+
+
+def test_a_cancelled_run_can_be_resumed_after_its_stop(desk: Desk) -> None:
+    job = desk.submit()
+    claim = desk.claim(job)
+    cancel_job(desk.registry, job.id)
+    desk.run(claim, StopAfter(1))
+    with desk.registry.write() as session:
+        assert stop_job(session, claim.hold, "cancelled")
+        resume(session, job.id)
+    assert desk.run(desk.claim(job)) == exits.DONE
+    assert desk.job(job).state == "succeeded"
+
+
+def test_a_run_whose_hold_is_lost_ends_without_a_word(desk: Desk) -> None:
+    job = desk.submit()
+    stale = desk.claim(job)
+    with desk.registry.write() as session:
+        interrupt_job(session, stale.hold, "given away")
+    desk.claim(job)
+    assert desk.run(stale) == exits.DONE
+    assert desk.job(job).state == "running"
+    assert desk.checkpoints(job) == []
+
+
+def test_divergence_fails_the_job_with_the_reason(desk: Desk) -> None:
+    first = desk.submit()
+    desk.run(desk.claim(first))
+    (parent,) = desk.checkpoints(first)
+    tree = load_checkpoint(desk.storage.path(parent.sha256))
+    tree["policy_state_dict"]["trunk.0.weight"].fill_(float("nan"))
+    with desk.storage.receive() as path:
+        saved = save_checkpoint(path, tree)
+        desk.storage.adopt(path, Stored(saved.sha256, saved.bytes))
+    with desk.registry.write() as session:
+        add_checkpoint(session, make_checkpoint(id="checkpoint_nan", sha256=saved.sha256))
+    job = desk.submit(initial_checkpoint="checkpoint_nan")
+    desk.run(desk.claim(job))
+    done = desk.job(job)
+    assert done.state == "failed"
+    assert done.error is not None
+    assert done.error["code"] == "training_diverged"
+
+
+def test_missing_bars_fail_the_job_clearly(desk: Desk) -> None:
+    job = desk.submit()
+    for path in desk.storage.objects.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    desk.run(desk.claim(job))
+    error = desk.job(job).error
+    assert error is not None
+    assert error["code"] == "not_found"
+    assert "missing" in error["detail"]
+
+
+def test_a_run_starts_from_another_checkpoints_weights(desk: Desk) -> None:
+    first = desk.submit()
+    desk.run(desk.claim(first))
+    (parent,) = desk.checkpoints(first)
+    second = desk.submit(initial_checkpoint=parent.id, seed=5)
+    desk.run(desk.claim(second))
+    (child,) = desk.checkpoints(second)
+    assert child.parent_id == parent.id
+    wrong = desk.submit(initial_checkpoint=parent.id, hidden_dims=[16])
+    desk.run(desk.claim(wrong))
+    error = desk.job(wrong).error
+    assert error is not None
+    assert error["code"] == "invalid_config"
+    assert "do not fit this network" in error["detail"]

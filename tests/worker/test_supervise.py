@@ -1,0 +1,188 @@
+"""The supervisor with real trainer processes: every way that an attempt can end."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from factories import small_spec, upload_googl
+
+from app.actions.cancel_job import cancel_job
+from app.actions.submit_job import submit_job
+from app.jobs.lifecycle import REQUEUE
+from app.registry.attempts import expired_leases, list_attempts, move_job
+from app.registry.checkpoints import list_checkpoints
+from app.registry.database import Database
+from app.registry.jobs import get_job
+from app.registry.tables import Job
+from app.settings import Settings
+from app.storage import Storage
+from worker import supervise
+from worker.supervise import describe_crash, supervise_job
+
+LONG = {"total_timesteps": 50_000_000}
+"""More than any test waits for."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def no_stop() -> Iterator[None]:
+    yield
+    supervise._stopping[0] = 0
+
+
+@pytest.fixture
+def submit(registry: Database, storage: Storage, settings: Settings) -> Callable[..., Job]:
+    upload_googl(registry, storage, settings)
+    return lambda **values: submit_job(registry, settings, small_spec(**values)).job
+
+
+def job_of(registry: Database, job: Job) -> Job:
+    with registry.read() as session:
+        return get_job(session, job.id)
+
+
+def in_background(job: Job, settings: Settings) -> threading.Thread:
+    thread = threading.Thread(target=supervise_job, args=(job.id, "worker", settings), daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for_progress(registry: Database, job: Job) -> None:
+    deadline = time.monotonic() + 90
+    while not job_of(registry, job).progress:
+        assert time.monotonic() < deadline, "the trainer never reported"
+        time.sleep(0.05)
+
+
+def trainers(job: Job) -> list[int]:
+    """Pids of trainer processes of this job, as the system sees them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"worker.run" in words and job.id.encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_job_runs_to_its_end(registry: Database, settings: Settings, submit: Callable[..., Job]) -> None:
+    job = submit()
+    supervise_job(job.id, "worker", settings)
+    assert job_of(registry, job).state == "succeeded"
+    assert trainers(job) == []
+
+
+def test_a_doubled_message_finds_nothing_to_claim(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit()
+    supervise_job(job.id, "worker", settings)
+    supervise_job(job.id, "worker", settings)
+    supervise_job("job_unknown", "worker", settings)
+    assert job_of(registry, job).attempt == 1
+
+
+def test_cancelling_checkpoints_and_stops(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit(**LONG)
+    thread = in_background(job, settings)
+    wait_for_progress(registry, job)
+    cancel_job(registry, job.id)
+    thread.join(30)
+    done = job_of(registry, job)
+    assert done.state == "cancelled"
+    with registry.read() as session:
+        (checkpoint,) = list_checkpoints(session, limit=9, filters={"job_id": job.id})
+        assert [a.reason for a in list_attempts(session, job.id)] == ["cancelled: checkpointed and stopped"]
+    assert checkpoint.id == done.resume_from
+    assert checkpoint.kind == "stopped"
+    assert trainers(job) == []
+
+
+def test_a_killed_trainer_is_a_crash_and_the_job_waits_again(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit(**LONG, max_attempts=2)
+    for attempt in (1, 2):
+        with registry.write() as session:
+            session.get_one(Job, job.id).progress = {}
+        thread = in_background(job, settings)
+        wait_for_progress(registry, job)
+        for pid in trainers(job):
+            os.kill(pid, signal.SIGKILL)
+        thread.join(30)
+        assert job_of(registry, job).failures == 1
+        assert job_of(registry, job).state == ("queued" if attempt == 1 else "failed")
+    error = job_of(registry, job).error
+    assert error is not None
+    assert error["code"] == "crashed"
+    assert "signal 9" in error["detail"]
+
+
+def test_a_stopping_worker_hands_the_job_back_with_a_checkpoint(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit(**LONG)
+    thread = in_background(job, settings)
+    wait_for_progress(registry, job)
+    supervise.announce_stop()
+    thread.join(30)
+    left = job_of(registry, job)
+    assert (left.state, left.failures) == ("queued", 0)
+    assert left.resume_from is not None
+
+
+def test_a_trainer_whose_job_was_given_away_is_killed(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit(**LONG)
+    thread = in_background(job, settings)
+    wait_for_progress(registry, job)
+    with registry.write() as session:
+        assert move_job(session, job.id, REQUEUE, values={}) is not None
+    thread.join(30)
+    assert not thread.is_alive()
+    assert trainers(job) == []
+    assert job_of(registry, job).state == "queued"
+
+
+def test_heartbeats_keep_the_lease_alive(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit(**LONG)
+    thread = in_background(job, settings)
+    wait_for_progress(registry, job)
+    with registry.read() as session:
+        before = get_job(session, job.id).lease_expires_at
+    deadline = time.monotonic() + 10
+    while job_of(registry, job).lease_expires_at == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with registry.read() as session:
+        assert expired_leases(session) == []
+    cancel_job(registry, job.id)
+    thread.join(30)
+
+
+@pytest.mark.parametrize(
+    ("code", "tail", "words"),
+    [
+        (-9, "", "signal 9"),
+        (-11, "", "SIGSEGV"),
+        (1, "Traceback\nValueError: bad\n", "exit code 1: ValueError: bad"),
+    ],
+)
+def test_a_crash_is_described_by_its_cause(code: int, tail: str, words: str) -> None:
+    assert words in describe_crash(code, tail)
