@@ -1,0 +1,73 @@
+"""What a container reader hands on: the tree of values, and what is known of the storages behind it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.checkpoint.building import OPERATIONS, refuse_persistent, walk
+from app.checkpoint.findings import Findings
+from app.checkpoint.limits import Meter
+from app.checkpoint.opcodes import Machine, PersistentLoad, Walk
+from app.checkpoint.values import Tensor
+from app.errors import CaliperError, LimitExceeded
+
+ContainerFormat = Literal[
+    "torch-zip", "torchscript", "torch-legacy", "stable-baselines3", "safetensors", "pickle"
+]
+
+
+@dataclass(slots=True)
+class Context:
+    """What one reading shares: the meter, the findings, and what broke."""
+
+    meter: Meter
+    findings: Findings
+    broken: list[CaliperError] = field(default_factory=list)
+
+    def note(self, error: CaliperError, location: str) -> None:
+        """Turn an error into a finding, so that the rest can still be read."""
+        self.broken.append(error)
+        is_limit = isinstance(error, LimitExceeded)
+        code, severity = ("limit_exceeded", "high") if is_limit else ("damaged", "medium")
+        self.findings.add(code, "high" if severity == "high" else "medium", location, error.detail)
+
+
+@dataclass(slots=True)
+class Contents:
+    """The values in a file and the sizes of the records that hold its tensors."""
+
+    format: ContainerFormat
+    root: Any
+    storages: dict[str, int] = field(default_factory=dict)
+    """Bytes of the record behind each storage key."""
+    scalar: Callable[[Tensor], bytes | None] = lambda _: None
+    """The bytes of a tensor of at most 8 bytes, such as an optimizer's step."""
+
+
+def walk_pickles(
+    data: bytes, context: Context, location: str, persistent_load: PersistentLoad = refuse_persistent
+) -> Walk:
+    """Walk the pickle at the start of `data`, and judge what follows its end; returns the first one."""
+    first = walk_one(data, 0, context, location, persistent_load)
+    end = first.end
+    if first.error is None and end < len(data):
+        text = f"{len(data) - end:,} bytes follow the pickle's end"
+        context.findings.add("trailing_pickle", "medium", f"{location}@{end}", text)
+    while first.error is None and end < len(data) and data[end] in OPERATIONS:
+        following = walk_one(data, end, context, location, persistent_load)
+        if following.error is not None:
+            break
+        end = following.end
+    return first
+
+
+def walk_one(
+    data: bytes, start: int, context: Context, location: str, persistent_load: PersistentLoad
+) -> Walk:
+    """Walk one pickle from `start`; a break or a limit becomes a finding."""
+    context.meter.spend("max_pickles")
+    machine = Machine(data, context.meter, context.findings, location, OPERATIONS, persistent_load, start)
+    result = walk(machine)
+    if result.error is not None:
+        context.note(result.error, location)
+    return result

@@ -1,0 +1,161 @@
+"""The inert machine: walks a pickle's opcodes, protocols 0 to 5, and builds inert values.
+
+It has a stack, marks and a memo of its own, and no import, no getattr and no call: a name stays a `Name`, and
+what would be called becomes data by our own code in `calls.py` or stands as `Made` with a finding. It loops
+and never recurses. Where a pickle breaks, `salvage` folds what was open into the value that was being built.
+Opcodes and their arguments: CPython's Lib/pickletools.py; the classes' order is that of its sections.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.checkpoint.findings import Findings
+from app.checkpoint.limits import Meter
+from app.checkpoint.values import Made, Table
+from app.errors import CaliperError, UnreadableCheckpoint
+
+Operation = Callable[["Machine"], None]
+PersistentLoad = Callable[["Machine", Any], Any]
+
+STOP = 0x2E
+_TICK = 4_096
+
+
+@dataclass(slots=True)
+class Machine:
+    """One pickle being walked; `operations` is the table of opcodes."""
+
+    data: bytes
+    meter: Meter
+    findings: Findings
+    location: str
+    operations: dict[int, Operation]
+    persistent_load: PersistentLoad
+    position: int = 0
+    protocol: int = 0
+    stack: list[Any] = field(default_factory=list)
+    marks: list[list[Any]] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+    depth: int = 0
+    opcode_at: int = 0
+
+    def run(self) -> Any:
+        """Walk to STOP and return the value; raises UnreadableCheckpoint or LimitExceeded."""
+        steps = 0
+        while True:
+            self.opcode_at = self.position
+            opcode = self.take(1)[0]
+            steps += 1
+            if steps == _TICK:
+                steps = self._tick(steps)
+            if opcode == STOP:
+                self.meter.spend("max_opcodes", steps)
+                return self.pop()
+            operation = self.operations.get(opcode)
+            if operation is None:
+                raise self.broken(f"0x{opcode:02x} is no pickle opcode")
+            operation(self)
+
+    def _tick(self, steps: int) -> int:
+        self.meter.spend("max_opcodes", steps)
+        self.meter.check_time()
+        self.meter.check("max_stack", len(self.stack) + self.depth)
+        self.meter.check("max_memo", len(self.memo))
+        return 0
+
+    def take(self, length: int) -> bytes:
+        """The next `length` bytes."""
+        end = self.position + length
+        if length < 0 or end > len(self.data):
+            left = len(self.data) - self.position
+            raise self.broken(f"{length:,} bytes are announced, {left:,} are left")
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def take_text(self, length: int) -> bytes:
+        """The next `length` bytes as the content of a string."""
+        self.meter.check("max_string_bytes", length)
+        return self.take(length)
+
+    def take_line(self) -> bytes:
+        """The bytes up to a newline, which is passed over."""
+        end = self.data.find(b"\n", self.position)
+        if end < 0:
+            raise self.broken("a line has no end")
+        self.meter.check("max_string_bytes", end - self.position)
+        line = self.data[self.position : end]
+        self.position = end + 1
+        return line
+
+    def take_uint(self, length: int) -> int:
+        """The next bytes as an unsigned little-endian number."""
+        return int.from_bytes(self.take(length), "little")
+
+    def push(self, value: Any) -> None:
+        """Put a value on top; taking it may have changed which stack is the present one."""
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        """Take the top value."""
+        if not self.stack:
+            raise self.broken("the stack is empty")
+        return self.stack.pop()
+
+    def top(self) -> Any:
+        """Look at the top value."""
+        if not self.stack:
+            raise self.broken("the stack is empty")
+        return self.stack[-1]
+
+    def mark(self) -> None:
+        """Open a mark."""
+        self.meter.check("max_depth", len(self.marks) + 1)
+        self.depth += len(self.stack) + 1
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def pop_mark(self) -> list[Any]:
+        """Take all values above the last mark, and the mark."""
+        if not self.marks:
+            raise self.broken("no mark is open")
+        items, self.stack = self.stack, self.marks.pop()
+        self.depth -= len(self.stack) + 1
+        return items
+
+    def broken(self, why: str) -> UnreadableCheckpoint:
+        """The error that names what broke and the byte of the opcode."""
+        return UnreadableCheckpoint(f"{self.here()}: {why}", pointer=self.here())
+
+    def here(self) -> str:
+        """The place of the present opcode."""
+        return f"{self.location}@{self.opcode_at}"
+
+    def salvage(self) -> Any:
+        """Fold everything that is open into the outermost value; None where there is nothing."""
+        while self.marks:
+            items = self.pop_mark()
+            self._fold(items)
+        return self.stack[0] if self.stack else None
+
+    def _fold(self, items: list[Any]) -> None:
+        target = self.stack[-1] if self.stack else None
+        if isinstance(target, Table):
+            target.pairs.extend(zip(items[::2], items[1::2], strict=False))
+        elif isinstance(target, Made) and items:
+            target.items.extend(items)
+        elif isinstance(target, list):
+            target.extend(items)
+        elif items:
+            self.stack.append(items[0] if len(items) == 1 else items)
+
+
+@dataclass(slots=True)
+class Walk:
+    """The result of walking one pickle: its value, whole or salvaged, and where it ended."""
+
+    value: Any
+    end: int
+    error: CaliperError | None
+    protocol: int

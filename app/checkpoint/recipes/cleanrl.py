@@ -1,0 +1,29 @@
+"""CleanRL: a bare state dict of an Agent with `actor` (or `actor_mean`, `actor_logstd`) and `critic` Sequentials."""
+
+from typing import Any
+
+from app.checkpoint.architecture import Architecture, shapes_of, stacks
+from app.checkpoint.recipes.recipe import Network, Parts, Recipe
+from app.checkpoint.values import Table
+
+
+def recognise(root: Any) -> bool:
+    """Whether the root's tensors are those of a CleanRL agent."""
+    if not isinstance(root, Table):
+        return False
+    found = stacks(shapes_of(root))
+    return "critic" in found and ("actor" in found or "actor_mean" in found)
+
+
+def read(root: Table) -> Architecture:
+    """Separate actor and critic, or heads on `network` in the Atari scripts."""
+    shapes = shapes_of(root)
+    found = stacks(shapes)
+    is_gaussian = "actor_mean" in found
+    actor = found["actor_mean"] if is_gaussian else found["actor"]
+    trunk = found.get("network")
+    kind = "gaussian" if is_gaussian else "discrete"
+    return Network(shapes, actor, found["critic"], trunk, kind, "actor_logstd").architecture()
+
+
+CLEANRL = Recipe("cleanrl", recognise, lambda root: Parts(state=root), read)

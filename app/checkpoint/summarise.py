@@ -1,0 +1,120 @@
+"""From what a container holds to the report: recipe, tensors, layers, bytes by part."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from app.checkpoint.contents import Contents, Context
+from app.checkpoint.features import read_features
+from app.checkpoint.findings import printable
+from app.checkpoint.optimizer import read_optimizer
+from app.checkpoint.recipes import recipe_for
+from app.checkpoint.recipes.recipe import Parts
+from app.checkpoint.render import Renderer
+from app.checkpoint.report import CheckpointReport, LayerInfo, PartBytes
+from app.checkpoint.tensors import Part, check_tensors, describe, distinct_values, find_tensors, item_bytes
+from app.checkpoint.values import Array, Tensor
+from app.errors import CaliperError
+
+Found = list[tuple[str, Tensor | Array]]
+
+
+def summarise(
+    contents: Contents, context: Context, size: int, name: str
+) -> Callable[[str | None], CheckpointReport]:
+    """Everything but the hash: the function that is returned takes it and gives the report."""
+    found = _tensors(contents, context)
+    recipe = recipe_for(contents.root)
+    parts = recipe.parts(contents.root)
+    architecture = recipe.read(contents.root)
+    placed = [(path, value, _part(path, parts)) for path, value in found]
+    weights = [(path, value) for path, value, part in placed if part == "weights"]
+    layers = _layers(weights, parts, contents)
+    renderer = Renderer(context.meter.limits)
+    optimizer = read_optimizer(parts.optimizer, contents.scalar)
+    for text in architecture.disagreements:
+        context.findings.add("config_disagrees", "low", "config", text)
+    tensors = tuple(describe(path, value, part) for path, value, part in placed)
+
+    def report(sha256: str | None) -> CheckpointReport:
+        return CheckpointReport(
+            name=name,
+            format=contents.format,
+            producer=recipe.producer,
+            complete=not context.broken,
+            architecture=architecture,
+            parameters=sum(layer.parameters for layer in layers),
+            layers=layers,
+            tensors=tensors,
+            dtypes=dict(Counter(tensor.dtype for tensor in tensors)),
+            optimizer=optimizer,
+            config=renderer.render(parts.config),
+            feature_schema=read_features(parts.feature_schema),
+            versions=renderer.render(parts.versions),
+            dataset=renderer.render(parts.dataset),
+            bytes=_bytes([(value, part) for _, value, part in placed], contents, size),
+            findings=context.findings.ordered(),
+            sha256=sha256,
+            bytes_read=context.meter.spent.get("max_read_bytes", 0),
+            limits=context.meter.limits,
+        )
+
+    return report
+
+
+def _tensors(contents: Contents, context: Context) -> Found:
+    """The tensors, checked; a limit that is passed leaves none and a finding."""
+    try:
+        found = find_tensors(contents.root, context)
+        check_tensors(found, contents, context)
+    except CaliperError as error:
+        context.note(error, "tensors")
+        return []
+    return found
+
+
+def _part(path: str, parts: Parts) -> Part:
+    if path.startswith(f"{parts.optimizer_path}."):
+        return "optimizer"
+    if not parts.weights_path:
+        return "weights"
+    return "weights" if path.startswith(f"{parts.weights_path}.") else "other"
+
+
+def _layers(weights: Found, parts: Parts, contents: Contents) -> tuple[LayerInfo, ...]:
+    """Tensors grouped by module; a storage gives each of its values once, however many tensors view it."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    counts: dict[str, int] = {}
+    left: dict[str, int] = {}
+    for path, value in weights:
+        name = path.removeprefix(f"{parts.weights_path}.") if parts.weights_path else path
+        layer = name.rpartition(".")[0] if name.endswith((".weight", ".bias")) else name
+        shapes.setdefault(layer, value.shape)
+        counts[layer] = counts.get(layer, 0) + _count(value, left, contents)
+    total = sum(counts.values()) or 1
+    return tuple(LayerInfo(printable(n), shapes[n], counts[n], counts[n] / total) for n in counts)
+
+
+def _count(value: Tensor | Array, left: dict[str, int], contents: Contents) -> int:
+    if isinstance(value, Array):
+        return len(value.data) // (item_bytes(value.dtype) or 1) if value.data else 0
+    key, width = value.storage.key, item_bytes(value.storage.dtype) or 1
+    declared = value.storage.numel * width
+    available = left.setdefault(key, min(contents.storages.get(key, declared), declared) // width)
+    taken = min(distinct_values(value), available)
+    left[key] = available - taken
+    return taken
+
+
+def _bytes(placed: list[tuple[Any, Part]], contents: Contents, size: int) -> PartBytes:
+    """Each storage's record belongs to the first part that views it."""
+    sums: dict[Part, int] = {"weights": 0, "optimizer": 0, "other": 0}
+    seen: set[str] = set()
+    for value, part in placed:
+        if isinstance(value, Array):
+            sums[part] += len(value.data or b"")
+        elif value.storage.key not in seen:
+            seen.add(value.storage.key)
+            sums[part] += contents.storages.get(value.storage.key, 0)
+    rest = max(0, size - sum(sums.values()))
+    return PartBytes(sums["weights"], sums["optimizer"], sums["other"], rest, size)
