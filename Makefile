@@ -1,0 +1,53 @@
+# Everything a developer or a user runs; needs make, Python 3.11 or later, and pip.
+SHELL := /bin/sh
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+JOBS ?= 2
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Each test process gets one thread for PyTorch and polars: more would fight over the cores.
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
+
+.PHONY: help install demo serve test check format image-check clean
+help:  ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## Set up .venv with everything at its locked version
+
+# Without a GPU, PyTorch's own index saves gigabytes of CUDA; where it cannot be reached, the default index serves.
+$(STAMP): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; name it with make PYTHON=/path/to/python3'; exit 1; }
+	@test -x $(BIN)/python || { echo "making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv 2>/dev/null \
+		|| { rm -rf .venv; $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install -q pip; }; }
+	@command -v nvidia-smi >/dev/null 2>&1 || $(BIN)/python -c 'import torch' 2>/dev/null \
+		|| $(BIN)/python -m pip install -q --retries 0 --no-deps -c requirements.lock --index-url $(TORCH_INDEX) torch 2>/dev/null \
+		|| true
+	$(BIN)/python -m pip install -q -c requirements.lock -e '.[worker,local,dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Start everything and train a small network on generated prices
+	$(BIN)/caliper demo
+
+serve: $(STAMP)  ## Start API, worker, database and queue on this machine
+	$(BIN)/caliper serve
+
+test: $(STAMP)  ## Run the whole suite
+	$(THREADS) $(BIN)/python -m pytest -n $(JOBS)
+
+check: $(STAMP)  ## Format, lint, types and architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+image-check: $(STAMP)  ## Repeat the API image's steps in a fresh environment, without a container engine
+	$(BIN)/python .ci/image-steps
+
+clean:  ## Remove .venv and every cache; keeps .caliper, which holds your data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,237 @@
+"""Every setting of the service, read once from the environment (CALIPER_*).
+
+A password never shows: not in repr, not in a dump, not in a validation error. A URL may name its
+password itself, or leave it to `database_password` and `redis_password`, which are quoted into it.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_serializer, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "CALIPER_"
+"""What the name of each setting's environment variable starts with."""
+
+SOCKET_PATH_BYTES = 100
+"""Longest path of a Unix socket that every supported system takes (Linux 107, macOS 103)."""
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Bytes = Annotated[int, Field(ge=KIB, le=1 << 50)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+def _default_database_url(data: dict[str, Any]) -> str:
+    """A SQLite file in data_dir."""
+    return f"sqlite:///{data['data_dir']}/caliper.db"
+
+
+def _default_redis_url(data: dict[str, Any]) -> str:
+    """A socket below data_dir or, where that path is too long, in a folder of this user named by its hash."""
+    socket = data["data_dir"] / "run" / "redis.sock"
+    if len(os.fsencode(socket)) > SOCKET_PATH_BYTES:
+        digest = hashlib.sha256(os.fsencode(data["data_dir"])).hexdigest()[:16]
+        socket = Path(tempfile.gettempdir()) / f"caliper-{os.getuid()}-{digest}" / "redis.sock"
+    return f"redis+socket://{socket}"
+
+
+class Settings(BaseSettings):
+    """The settings of API, worker and one-machine stack; equal environments give equal settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    data_dir: Path = Path(".caliper")
+    """Folder of everything that is kept: artifacts, the SQLite file, Redis' log, log files."""
+
+    database_password: SecretStr | None = None
+    """Password put into `database_url` where that names none."""
+    database_url: str = Field(default_factory=_default_database_url)
+    """SQLAlchemy URL of the registry; by default a SQLite file in `data_dir`."""
+    redis_password: SecretStr | None = None
+    """Password put into `redis_url` where that names none."""
+    redis_url: str = Field(default_factory=_default_redis_url)
+    """Celery broker URL; by default a Unix socket in `data_dir`, served by the bundled Redis."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address that the API listens on."""
+    port: Port = 8400
+    """TCP port that the API listens on."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe log line that is written."""
+
+    max_upload_bytes: Bytes = 8 * GIB
+    """Largest checkpoint file that is accepted."""
+    max_dataset_bytes: Bytes = 2 * GIB
+    """Largest dataset file that is accepted."""
+    max_rows: Count = 20_000_000
+    """Most rows that a dataset may have."""
+    max_body_bytes: Bytes = MIB
+    """Largest JSON request body."""
+    page_size_max: Annotated[int, Field(ge=1, le=1_000)] = 200
+    """Most items that one page of a list holds."""
+    idempotency_ttl_seconds: Seconds = 86_400
+    """How long an Idempotency-Key is remembered."""
+
+    inspect_timeout_seconds: Seconds = 30
+    """Wall-clock time that reading one checkpoint may take."""
+    inspect_cpu_seconds: Seconds = 20
+    """Processor time that reading one checkpoint may take."""
+    inspect_memory_bytes: Bytes = 512 * MIB
+    """Memory that reading one checkpoint may take."""
+
+    lease_seconds: Seconds = 45
+    """How long a worker owns a job after its last heartbeat."""
+    heartbeat_seconds: Seconds = 10
+    """Time between two heartbeats of a running job; at most half of the lease."""
+    sweep_seconds: Seconds = 10
+    """Time between two sweeps for expired leases and lost messages."""
+    relay_seconds: Seconds = 1
+    """Time between two looks into the outbox for messages to send."""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    """Times that a job is started before a lost worker fails it."""
+    cancel_grace_seconds: Seconds = 30
+    """Time that a cancelled trainer has for its last checkpoint before it is killed."""
+    soft_shutdown_seconds: Seconds = 60
+    """Time that a stopping worker gives its running job to checkpoint; longer than the cancel grace."""
+    checkpoint_every_updates: Count = 50
+    """Most PPO updates between two checkpoints."""
+    checkpoint_every_seconds: Seconds = 300
+    """Most time between two checkpoints."""
+
+    default_tier: Name = "cpu"
+    """GPU tier of jobs that name none, and the queue that the one-machine worker serves."""
+    cpu_memory_bytes: Bytes = 8 * GIB
+    """Memory that a training run on the cpu tier may take."""
+    worker_name: Name = "caliper"
+    """Node name of the worker; two workers on one host need two names."""
+    queue_prefix: Name = "caliper"
+    """What the name of every queue and Redis key starts with."""
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Folder of the artifacts, by content hash."""
+        return self.data_dir / "artifacts"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Folder of the log files of the one-machine stack."""
+        return self.data_dir / "logs"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder where uploads wait until they are accepted: on the artifacts' disk, not in memory."""
+        return self.data_dir / "tmp"
+
+    @property
+    def redis_client_url(self) -> str:
+        """`redis_url` as the redis library spells it; Celery writes redis+socket:// where it has unix://."""
+        return re.sub(r"^redis\+socket://", "unix://", self.redis_url)
+
+    @property
+    def redis_socket(self) -> Path | None:
+        """Path of Redis' Unix socket; None for a Redis reached over TCP."""
+        parts = urlsplit(self.redis_url)
+        return Path(unquote(parts.path)) if parts.scheme == "redis+socket" else None
+
+    @property
+    def redis_is_bundled(self) -> bool:
+        """Whether the one-machine stack runs its own Redis: no other was named."""
+        return self.redis_url == _default_redis_url({"data_dir": self.data_dir})
+
+    def queue_name(self, tier: str) -> str:
+        """Name of the queue that holds the jobs of a GPU tier."""
+        return f"{self.queue_prefix}.{tier}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which a child process reads equal settings; holds the passwords."""
+        return {ENV_PREFIX + name.upper(): _spell(getattr(self, name)) for name in type(self).model_fields}
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        path = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would follow symlinks
+        if set(str(path)) & set("?#%"):
+            raise ValueError("the path holds ?, # or %, which a database URL cannot carry")
+        return path
+
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _with_password(cls, url: str, info: ValidationInfo) -> str:
+        secret = info.data.get(f"{info.field_name}".replace("_url", "_password"))
+        return _insert_password(url, secret.get_secret_value()) if secret else url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if not (parts.hostname if parts.scheme in {"redis", "rediss"} else parts.scheme == "redis+socket"):
+            raise ValueError("the URL is redis://host, rediss://host or redis+socket:///path")
+        return url
+
+    @model_validator(mode="after")
+    def _heartbeats_keep_the_lease(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("heartbeat_seconds is at most half of lease_seconds: one may be late")
+        if self.soft_shutdown_seconds < self.cancel_grace_seconds:
+            raise ValueError("soft_shutdown_seconds is at least cancel_grace_seconds")
+        return self
+
+    @field_serializer("database_url", "redis_url")
+    def _masked(self, url: str) -> str:
+        return mask_password(url)
+
+    def __repr_args__(self) -> Any:
+        """Fields for repr, str and rich, without passwords."""
+        return [(k, mask_password(v) if k and k.endswith("_url") else v) for k, v in super().__repr_args__()]
+
+
+def get_settings() -> Settings:
+    """The settings of this process' environment, read anew each time."""
+    return Settings()
+
+
+def describe_mistakes(error: ValidationError) -> str:
+    """What is wrong with the settings, one line a variable, without the values."""
+    return "\n".join(
+        ": ".join((*(ENV_PREFIX + str(name).upper() for name in mistake["loc"][:1]), mistake["msg"]))
+        for mistake in error.errors(include_url=False, include_input=False)
+        if mistake["type"] != "default_factory_not_called"  # follows from another one
+    )
+
+
+def mask_password(url: str) -> str:
+    """The URL with *** in place of its password and of every secret-looking query value."""
+    masked = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&#]*", r"\1***", masked)
+
+
+def _insert_password(url: str, password: str) -> str:
+    parts = urlsplit(url)
+    if parts.password or not parts.hostname:
+        return url
+    user = parts.username or ""
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{address}"))
+
+
+def _spell(value: Any) -> str:
+    if value is None:
+        return ""  # an empty variable counts as unset, and hides one that is inherited
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
