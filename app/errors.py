@@ -5,7 +5,8 @@ CaliperError                     code, status, title; detail, hint, pointer
 │   ├── InvalidShape             a network that cannot exist or passes a limit
 │   ├── InvalidConfig            a training setting out of range, unknown, or contradicting another
 │   ├── InvalidDataset           bars that break the data contract; carries findings
-│   └── DoesNotFit               a training run larger than the card it is meant for; carries the estimate
+│   ├── DoesNotFit               a training run larger than the card it is meant for; carries the estimate
+│   └── RangeNotSatisfiable 416  a Range header that names no bytes of the file
 ├── LimitExceeded           413  something larger than a named limit; carries limit and actual
 ├── UnreadableCheckpoint    422  a file that is no checkpoint, or is damaged, hostile or encrypted
 ├── NotFound                404  no such row
@@ -86,6 +87,14 @@ class DoesNotFit(InvalidInput):
 
     code = "does_not_fit"
     title = "The training run does not fit"
+
+
+class RangeNotSatisfiable(InvalidInput):
+    """A Range header that names no bytes of the file; `bytes` is the file's size."""
+
+    code = "range_not_satisfiable"
+    status = 416
+    title = "The range lies outside the file"
 
 
 class LimitExceeded(CaliperError):
