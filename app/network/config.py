@@ -93,6 +93,17 @@ class PPOConfig:
 
     def check(self) -> Self:
         """Return the config itself, or raise with the first field that is out of range."""
+        self.check_fields()
+        if self.batch_size % self.num_minibatches:
+            raise InvalidConfig(
+                f"num_minibatches={self.num_minibatches} does not divide num_envs*num_steps={self.batch_size}",
+                hint="choose a divisor of the batch",
+                pointer="num_minibatches",
+            )
+        return self
+
+    def check_fields(self) -> None:
+        """Check each field by itself, not yet that the minibatches divide the batch."""
         if not isinstance(self.hidden_dims, tuple):
             raise InvalidConfig(
                 f"hidden_dims is {self.hidden_dims!r}", hint="a tuple of whole numbers", pointer="hidden_dims"
@@ -105,13 +116,9 @@ class PPOConfig:
                 raise InvalidConfig(
                     f"{name} is {getattr(self, name)!r}", hint=f"one of {', '.join(allowed)}", pointer=name
                 )
-        if self.batch_size % self.num_minibatches:
-            raise InvalidConfig(
-                f"num_minibatches={self.num_minibatches} does not divide num_envs*num_steps={self.batch_size}",
-                hint="choose a divisor of the batch",
-                pointer="num_minibatches",
-            )
-        return self
+        for name in FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidConfig(f"{name} is {getattr(self, name)!r}", hint="true or false", pointer=name)
 
     def plain(self) -> dict[str, Any]:
         """The config as plain types, as a checkpoint and the registry store it."""
@@ -133,6 +140,18 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "activation": ("tanh", "relu", "elu", "silu"),
     "precision": ("fp32", "tf32", "bf16"),
 }
+
+FLAGS = (
+    "anneal_lr",
+    "anneal_clip",
+    "clip_vloss",
+    "norm_adv",
+    "layer_norm",
+    "shared_trunk",
+    "norm_obs",
+    "norm_reward",
+)
+"""Fields that are true or false."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "total_timesteps": (1, 10**13),

@@ -1,0 +1,65 @@
+import json
+from typing import Any
+
+import pytest
+
+from app.errors import InvalidConfig, LimitExceeded
+from app.network.config import PPOConfig
+
+
+def test_sizes_of_a_batch() -> None:
+    config = PPOConfig(num_envs=8, num_steps=32, num_minibatches=4, total_timesteps=1000)
+    assert (config.batch_size, config.minibatch_size, config.num_updates) == (256, 64, 4)
+
+
+def test_hidden_dims_become_a_tuple_however_they_are_given() -> None:
+    config = PPOConfig(hidden_dims=[64, 32])  # type: ignore[arg-type]
+    assert config.hidden_dims == (64, 32)
+    config.hidden_dims = [8]  # type: ignore[assignment]
+    assert config.hidden_dims == (8,)
+
+
+def test_plain_goes_through_json_and_back() -> None:
+    config = PPOConfig(hidden_dims=(64, 32), target_kl=0.01, seed=7)
+    assert PPOConfig.from_plain(json.loads(json.dumps(config.plain()))) == config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_envs", 0),
+        ("num_envs", 1.0),
+        ("num_envs", True),
+        ("learning_rate", float("nan")),
+        ("gamma", 1.01),
+        ("clip_coef", 0.0),
+        ("target_kl", -1.0),
+        ("target_kl", "x"),
+        ("activation", "sigmoid"),
+        ("precision", "fp64"),
+        ("anneal_lr", 1),
+        ("shared_trunk", None),
+        ("hidden_dims", "64"),
+        ("num_minibatches", 3),
+    ],
+)
+def test_bad_values_name_their_field(field: str, value: Any) -> None:
+    config = PPOConfig(**{field: value})
+    with pytest.raises(InvalidConfig) as caught:
+        config.check()
+    assert caught.value.pointer == field
+    assert caught.value.hint
+
+
+def test_fields_alone_may_be_checked_before_the_batch_is_known() -> None:
+    PPOConfig(num_minibatches=3).check_fields()
+
+
+def test_too_wide_a_layer_passes_a_limit() -> None:
+    with pytest.raises(LimitExceeded):
+        PPOConfig(hidden_dims=(10**6,)).check()
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match="'lr'"):
+        PPOConfig.from_plain({"lr": 1})

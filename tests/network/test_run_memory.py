@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+from app.network.config import PPOConfig
+from app.network.device_overhead import CUDA_OVERHEADS, device_overheads
+from app.network.run_memory import MemoryEstimate, RunPlan, run_memory
+from app.network.shape import NetworkShape
+
+SHAPE = NetworkShape(5300, (512, 256, 128))
+CONFIG = PPOConfig(num_envs=64, num_steps=128)
+
+
+def _part(memory: MemoryEstimate, name: str) -> int:
+    return sum(component.bytes for component in memory.components if component.name == name)
+
+
+def test_components_and_overheads_add_up() -> None:
+    memory = run_memory(SHAPE, CONFIG, RunPlan())
+    assert sum(component.bytes for component in memory.components) == memory.tensor_bytes
+    assert memory.tensor_bytes + sum(o.bytes for o in memory.overheads) == memory.total_bytes
+    assert memory.peak_instant in {instant.name for instant in memory.instants}
+
+
+def test_the_peak_is_the_largest_instant() -> None:
+    memory = run_memory(SHAPE, CONFIG, RunPlan())
+    assert _part(memory, "activations and gradients") == max(instant.bytes for instant in memory.instants)
+
+
+def test_the_rollout_buffer_holds_observations_twice_and_34_bytes() -> None:
+    memory = run_memory(SHAPE, CONFIG, RunPlan())
+    assert _part(memory, "rollout buffer") == 64 * 128 * (2 * 21_200 + 34)
+
+
+def test_an_index_in_place_of_the_window_needs_a_thousandth() -> None:
+    memory = run_memory(SHAPE, CONFIG, RunPlan(rollout_bytes_per_step=4))
+    assert _part(memory, "rollout buffer") == 64 * 128 * (2 * 4 + 34)
+    stored = run_memory(SHAPE, CONFIG, RunPlan())
+    built = _part(memory, "observations") - _part(stored, "observations")
+    assert built == 2048 * 4  # the minibatch's indices beside its windows
+
+
+def test_gaussian_actions_are_stored_too() -> None:
+    gaussian = replace(SHAPE, action_kind="gaussian")
+    more = _part(run_memory(gaussian, CONFIG, RunPlan()), "rollout buffer")
+    assert more - _part(run_memory(SHAPE, CONFIG, RunPlan()), "rollout buffer") == 64 * 128 * 3 * 4
+
+
+def test_normalised_observations_stand_beside_the_raw_ones() -> None:
+    plain = _part(run_memory(SHAPE, CONFIG, RunPlan()), "observations")
+    normed = _part(run_memory(SHAPE, replace(CONFIG, norm_obs=True), RunPlan()), "observations")
+    assert normed == 2 * plain == 2 * 2048 * 21_200
+
+
+def test_acting_for_very_many_environments_can_be_the_peak() -> None:
+    few = run_memory(SHAPE, replace(CONFIG, num_envs=64), RunPlan())
+    many = run_memory(SHAPE, replace(CONFIG, num_envs=65_536, num_steps=1, num_minibatches=64), RunPlan())
+    assert _part(few, "rollout beyond update") == 0
+    assert _part(many, "rollout beyond update") > 0
+
+
+def test_bf16_is_an_upper_bound_and_says_so() -> None:
+    fp32, bf16 = (run_memory(SHAPE, replace(CONFIG, precision=kind), RunPlan()) for kind in ("fp32", "bf16"))
+    assert (fp32.basis, bf16.basis) == ("closed form", "upper bound")
+    assert bf16.tensor_bytes - fp32.tensor_bytes == 2 * (SHAPE.parameters + 2048 * 5300)
+
+
+def test_a_dataset_on_the_device_counts() -> None:
+    without, holding = (run_memory(SHAPE, CONFIG, RunPlan(dataset_bytes=size)) for size in (0, 10**9))
+    assert holding.tensor_bytes - without.tensor_bytes == 10**9
+
+
+def test_each_constant_has_a_source_and_a_basis() -> None:
+    for overhead in (*device_overheads("cuda", 1000), *device_overheads("cpu", 1000)):
+        assert overhead.source
+        assert overhead.basis in {"measured", "assumed"}
+
+
+def test_the_margin_is_a_tenth_of_the_tensors() -> None:
+    assert device_overheads("cuda", 1000)[-1].bytes == 100
+    assert len(device_overheads("cuda", 0)) == len(CUDA_OVERHEADS) + 1
