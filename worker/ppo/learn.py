@@ -1,0 +1,112 @@
+"""Learning from a rollout: epochs of shuffled minibatches.
+
+Shape suffixes: B samples, D obs_dim.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from worker.ppo.config import PPOConfig
+from worker.ppo.env import ObservationParts
+from worker.ppo.loss import (
+    approx_kl,
+    clip_fraction,
+    clipped_surrogate,
+    explained_variance,
+    normalise_advantages,
+    value_loss,
+)
+from worker.ppo.network import NativeActorCritic
+from worker.ppo.precision import Arithmetic
+from worker.ppo.rollout import Minibatch, RolloutBuffer
+
+
+@dataclass(frozen=True, slots=True)
+class LearningFigures:
+    """Means over the minibatches of one update; explained_variance is over the whole rollout."""
+
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approx_kl: float
+    clipfrac: float
+    grad_norm: float
+    explained_variance: float
+    weight_norm: float
+    """Euclidean norm of all parameters after the update; NaN or infinite when one of them is."""
+
+
+class Learner:
+    """Improves the network by clipped PPO steps."""
+
+    def __init__(
+        self, network: NativeActorCritic, optimizer: Optimizer, config: PPOConfig, arithmetic: Arithmetic
+    ) -> None:
+        self._network = network
+        self._optimizer = optimizer
+        self._config = config
+        self._arithmetic = arithmetic
+
+    def learn(
+        self,
+        buffer: RolloutBuffer,
+        observations: Callable[[ObservationParts], Tensor],
+        clip_coef: float,
+        generator: Generator,
+    ) -> LearningFigures:
+        """Run the update's epochs; figures stay on the device until the end and are read back once."""
+        figures = []
+        for _ in range(self._config.update_epochs):
+            epoch = [
+                self._step(buffer.minibatch(samples), observations, clip_coef)
+                for samples in self._shuffled(buffer, generator)
+            ]
+            figures += epoch
+            if self._has_strayed(epoch):
+                break
+        return self._read(torch.stack(figures).mean(0), buffer)
+
+    def _shuffled(self, buffer: RolloutBuffer, generator: Generator) -> Iterator[Tensor]:
+        device = buffer.value_TN.device
+        order = torch.randperm(buffer.value_TN.numel(), generator=generator, device=device)
+        yield from torch.split(order, self._config.minibatch_size)
+
+    def _step(
+        self, batch: Minibatch, observations: Callable[[ObservationParts], Tensor], clip_coef: float
+    ) -> Tensor:
+        with self._arithmetic.forward():
+            loss, figures = self._loss(batch, observations(batch.parts), clip_coef)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._config.max_grad_norm)
+        self._optimizer.step()
+        return torch.stack([*figures, norm.detach()])
+
+    def _loss(self, batch: Minibatch, obs_BD: Tensor, clip_coef: float) -> tuple[Tensor, list[Tensor]]:
+        config = self._config
+        evaluated = self._network.evaluate(obs_BD, batch.actions)
+        log_ratio_B = evaluated.log_prob_B - batch.log_prob_B
+        advantage_B = normalise_advantages(batch.advantage_B) if config.norm_adv else batch.advantage_B
+        policy = clipped_surrogate(log_ratio_B, advantage_B, clip_coef)
+        value_clip = clip_coef if config.clip_vloss else None
+        value = value_loss(evaluated.value_B, batch.return_B, batch.value_B, value_clip)
+        entropy = evaluated.entropy_B.mean()
+        seen = log_ratio_B.detach()
+        figures = [policy.detach(), value.detach(), entropy.detach(), approx_kl(seen)]
+        loss = policy - config.ent_coef * entropy + config.vf_coef * value
+        return loss, [*figures, clip_fraction(seen, clip_coef)]
+
+    def _has_strayed(self, epoch: list[Tensor]) -> bool:
+        # The one early read, once an epoch and only where the user asked for the stop.
+        if self._config.target_kl is None:
+            return False
+        return float(torch.stack(epoch)[:, 3].mean()) > self._config.target_kl
+
+    def _read(self, means: Tensor, buffer: RolloutBuffer) -> LearningFigures:
+        explained = explained_variance(buffer.value_TN, buffer.return_TN)
+        weights = nn.utils.get_total_norm([parameter.detach() for parameter in self._network.parameters()])
+        return LearningFigures(*torch.cat([means, torch.stack([explained, weights])]).tolist())
