@@ -1,0 +1,100 @@
+"""The market on the device: features, prices and risk of every bar, loaded once and shared by all.
+
+Shape suffixes: T bars, F market features, L lookback, B samples.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from app.errors import InvalidInput
+from app.market.bars import Bars
+from app.market.features import FeatureSchema, compute_features, measure_risk
+from app.market.findings import refuse_one
+from app.market.scaler import RobustScaler
+from app.market.splits import Span, decision_ranges
+
+
+@dataclass(frozen=True, eq=False)
+class MarketTensors:
+    """All of one market that environments read; nothing here ever changes."""
+
+    features_TF: Tensor
+    """float32; warm-up rows are 0 and outside of every allowed window."""
+    open_T: Tensor
+    """float64 fill prices."""
+    close_T: Tensor
+    """float64 prices that an account is marked to."""
+    sigma_T: Tensor
+    """float64 deviation of the last 100 log returns."""
+    natr_T: Tensor
+    """float64 average true range over the close."""
+    segments: tuple[tuple[int, int], ...]
+    """Row ranges without a gap."""
+    utc_us: npt.NDArray[np.int64]
+    """Bar opens in microseconds since 1970, on the host: dates for reports."""
+    schema: FeatureSchema
+    """What the columns of `features_TF` are."""
+    periods_per_year: float
+    """Bars of a trading year."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.features_TF.device
+
+    def ranges(self, span: Span) -> tuple[tuple[int, int], ...]:
+        """Row ranges of allowed decisions within `span`; raises InvalidDataset if there are none."""
+        ranges = decision_ranges(self.segments, span, self.schema.lookback)
+        if not ranges:
+            message = (
+                f"rows {span.start}..{span.stop} allow no decision: warm-up, a window and a reward must fit"
+            )
+            raise refuse_one("E_TOO_SHORT", message)
+        return ranges
+
+    def windows(self, t_B: Tensor) -> Tensor:
+        """Market windows [B, L·F] that end with row t, time-major: oldest bar first, features within.
+
+        Overlapping rows of one strided view: each window is a single contiguous copy.
+        """
+        rows, width = self.features_TF.shape
+        lookback = self.schema.lookback
+        view = self.features_TF.as_strided((rows - lookback + 1, lookback * width), (width, 1))
+        return view.index_select(0, t_B - (lookback - 1))
+
+    def observe(self, t_B: Tensor, account_BLK: Tensor) -> Tensor:
+        """Observations [B, D]: market window, then account window, both oldest bar first; float32."""
+        return torch.cat([self.windows(t_B), account_BLK.flatten(start_dim=1)], dim=1)
+
+
+def build_market(
+    bars: Bars, schema: FeatureSchema, device: torch.device | str = "cpu", scaler: RobustScaler | None = None
+) -> MarketTensors:
+    """Compute the features of all bars and load them onto the device; raises as `compute_features` does."""
+    if len(bars) < schema.lookback:
+        detail = f"{len(bars)} bars are fewer than the lookback of {schema.lookback}"
+        raise InvalidInput(detail, hint="bring more bars or choose a shorter lookback", pointer="lookback")
+    features = compute_features(bars, schema)
+    if scaler is not None:
+        features = scaler.transform(features)
+    risk = measure_risk(bars)
+    place = torch.device(device)
+    opened, closed, sigma, natr = (
+        torch.tensor(values, dtype=torch.float64, device=place)
+        for values in (bars.open, bars.close, risk.sigma, risk.natr)
+    )
+    return MarketTensors(
+        features_TF=torch.tensor(np.nan_to_num(features), dtype=torch.float32, device=place),
+        open_T=opened,
+        close_T=closed,
+        sigma_T=sigma,
+        natr_T=natr,
+        segments=bars.segments,
+        utc_us=bars.utc_us,
+        schema=schema,
+        periods_per_year=bars.periods_per_year,
+    )
