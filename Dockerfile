@@ -15,10 +15,9 @@ RUN mkdir app worker && touch app/__init__.py worker/__init__.py
 RUN pip install -c requirements.lock -e .
 
 FROM api-packages AS worker-packages
-# PyPI's torch for Linux carries CUDA; give https://download.pytorch.org/whl/cpu for a worker without a GPU.
-ARG TORCH_INDEX=https://pypi.org/simple
-RUN pip install -c requirements.lock --no-deps --index-url "${TORCH_INDEX}" torch \
-    && pip install -c requirements.lock -e '.[worker]'
+# The registry's torch for Linux carries CUDA; a worker without a GPU may name an index of CPU builds.
+ARG PIP_EXTRA_INDEX_URL=""
+RUN pip install -c requirements.lock -e '.[worker]'
 
 FROM ${PYTHON_IMAGE} AS base
 ENV PATH=/opt/caliper/bin:$PATH \

@@ -5,7 +5,6 @@ STAMP := .venv/.installed
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 JOBS ?= 2
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # Each test process gets one thread for PyTorch and polars: more would fight over the cores.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
@@ -15,18 +14,14 @@ help:  ## Say what can be made
 
 install: $(STAMP)  ## Set up .venv with everything at its locked version
 
-# Without a GPU, PyTorch's own index saves gigabytes of CUDA; where it cannot be reached, the default index serves.
 $(STAMP): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; name it with make PYTHON=/path/to/python3'; exit 1; }
 	@test -x $(BIN)/python || { echo "making .venv with $(PYTHON)"; $(PYTHON) -m venv .venv 2>/dev/null \
 		|| { rm -rf .venv; $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install -q pip; }; }
-	@command -v nvidia-smi >/dev/null 2>&1 || $(BIN)/python -c 'import torch' 2>/dev/null \
-		|| $(BIN)/python -m pip install -q --retries 0 --no-deps -c requirements.lock --index-url $(TORCH_INDEX) torch 2>/dev/null \
-		|| true
 	$(BIN)/python -m pip install -q -c requirements.lock -e '.[worker,local,dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## Start everything and train a small network on generated prices
+demo: $(STAMP)  ## Start everything, train on real data, inspect, compare
 	$(BIN)/caliper demo
 
 serve: $(STAMP)  ## Start API, worker, database and queue on this machine

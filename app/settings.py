@@ -115,8 +115,9 @@ class Settings(BaseSettings):
     checkpoint_every_seconds: Seconds = 300
     """Most time between two checkpoints."""
 
-    default_tier: Name = "cpu"
-    """GPU tier of jobs that name none, and the queue that the one-machine worker serves."""
+    default_tier: Name | Literal[""] = ""
+    """GPU tier of jobs that name none, and the queue that the one-machine worker serves; empty means that of
+    this machine's device."""
     cpu_memory_bytes: Bytes = 8 * GIB
     """Memory that a training run on the cpu tier may take."""
     worker_name: Name = "caliper"

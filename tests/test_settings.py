@@ -36,7 +36,7 @@ def test_defaults_describe_one_machine_below_the_working_directory(
     assert settings.artifacts_dir == tmp_path / ".caliper" / "artifacts"
     assert settings.logs_dir == tmp_path / ".caliper" / "logs"
     assert settings.spool_dir == tmp_path / ".caliper" / "tmp"
-    assert (settings.host, settings.port, settings.default_tier) == ("127.0.0.1", 8400, "cpu")
+    assert (settings.host, settings.port, settings.default_tier) == ("127.0.0.1", 8400, "")
 
 
 def test_the_environment_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,12 @@ Start it as `celery -A worker.main worker -P prefork -c 1 -Q <queue>`. The consu
 CUDA: the device is described by a child process, and training runs in another.
 """
 
+import logging
 import socket
+import sys
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 
 from app.queue import celery_settings
@@ -56,11 +59,15 @@ def _leave(sender: Any, **_: Any) -> None:
     database.close()
 
 
-def _keep_logging(**_: Any) -> None:
-    """Keep Celery from replacing the log configuration of the process."""
+def _configure_logs(loglevel: int, **_: Any) -> None:
+    """Write Celery's lines and ours alike, one a line, to stderr; Celery then leaves logging alone."""
+    logging.basicConfig(
+        level=loglevel, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 signals.worker_ready.connect(_announce)
 signals.worker_shutting_down.connect(_stop_trainer)
 signals.worker_shutdown.connect(_leave)
-signals.setup_logging.connect(_keep_logging)
+signals.setup_logging.connect(_configure_logs)

@@ -1,8 +1,10 @@
 """What the one-machine stack runs: command, environment and readiness of each service."""
 
 import importlib.util
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +44,20 @@ def default_services(settings: Settings) -> tuple[Service, ...]:
     """Redis (unless one is configured), the migration, the API and one worker, in order of start."""
     own_redis = (redis_service(settings),) if settings.redis_is_bundled else ()
     return (*own_redis, migration_service(settings), api_service(settings), worker_service(settings))
+
+
+def find_tier(settings: Settings) -> str:
+    """The tier that was set, or else that of this machine's device, asked of a process that may load torch."""
+    if settings.default_tier:
+        return settings.default_tier
+    command = [sys.executable, "-m", "worker.device"]
+    environment = {**os.environ, **python_environment(settings)}
+    answer = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)  # noqa: S603
+    if answer.returncode != 0:
+        hint = "pip install 'caliper[worker]', or name a tier with CALIPER_DEFAULT_TIER"
+        last = answer.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise Unavailable(f"this machine's device cannot be told: {''.join(last)}", hint=hint)
+    return str(json.loads(answer.stdout)["tier"])
 
 
 def redis_service(settings: Settings) -> Service:

@@ -17,7 +17,7 @@ from app.local.child import Child, describe_exit
 from app.local.lock import StackLock
 from app.local.prepare import check_port, make_folders
 from app.local.processes import end, family
-from app.local.services import Service, base_url, default_services
+from app.local.services import Service, base_url, default_services, find_tier
 from app.settings import Settings
 
 POLL_SECONDS = 0.1
@@ -62,7 +62,7 @@ class LocalStack:
         make_folders(self.settings)
         self._lock.acquire(url=self.url)
         try:
-            services = self._services or default_services(self.settings)
+            services = self._services or self._choose_services()
             self._children = [Child(service, self.settings) for service in services]
             self._thread.start()
             while not self._settled.wait(LISTEN_SECONDS):
@@ -73,6 +73,12 @@ class LocalStack:
         if self._failure:
             self.stop()
             raise self._failure
+
+    def _choose_services(self) -> tuple[Service, ...]:
+        tier = find_tier(self.settings)
+        self._progress(f"this machine serves the {tier} tier")
+        self.settings = self.settings.model_copy(update={"default_tier": tier})
+        return default_services(self.settings)
 
     def stop(self, *, hurry: bool = False) -> None:
         """Stop the worker (its job is checkpointed), then the API, then Redis; harmless when repeated."""
