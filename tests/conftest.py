@@ -1,6 +1,7 @@
 """What every room's tests may use: databases that are real, and rows to put in them."""
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -130,3 +131,11 @@ def redis_server(settings: Settings) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -24,7 +24,6 @@ def describe_device() -> dict[str, Any]:
     device = detect_device()
     return {
         "tier": device.tier.name,
-        "queue": device.tier.queue,
         "device": {
             "type": device.torch_device.type,
             "name": device.name,

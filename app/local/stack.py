@@ -62,8 +62,6 @@ class LocalStack:
         make_folders(self.settings)
         self._lock.acquire(url=self.url)
         try:
-            services = self._services or self._choose_services()
-            self._children = [Child(service, self.settings) for service in services]
             self._thread.start()
             while not self._settled.wait(LISTEN_SECONDS):
                 pass
@@ -139,6 +137,8 @@ class LocalStack:
         try:
             self._end_leftovers()
             check_port(self.settings)
+            services = self._services or self._choose_services()
+            self._children = [Child(service, self.settings) for service in services]
             for child in self._children:
                 self._launch(child)
             self._settled.set()

@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
 from app.errors import InvalidConfig
-from app.network.shape import DOCUMENTED
+from app.network.shape import DOCUMENTED, ActionKind
 
-ActionKind = Literal["discrete", "gaussian"]
 RewardKind = Literal["log_return", "differential_sharpe"]
+
+STRICT: dict[str, Any] = {**DOCUMENTED, "extra": "forbid"}
+"""A misspelt cost must be refused: it would silently be the default's."""
 
 MAX_TARGETS = 1_001
 """Most positions in a discrete grid."""
@@ -23,7 +25,7 @@ class Costs:
     The defaults are those of a liquid crypto or FX retail account; state your own.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     fee_bps: float = 5.0
     """Fee per traded notional, in basis points."""
@@ -51,7 +53,7 @@ class ActionSpec:
     A position is a fraction of equity: 1 is fully long, -1 fully short, 0 out of the market.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     kind: ActionKind = "discrete"
     """`discrete` picks one of `targets`; `gaussian` gives a position, clipped to low..high."""
@@ -89,7 +91,7 @@ class ActionSpec:
 class EnvSpec:
     """Everything about a trading environment but the market itself."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     costs: Costs = field(default_factory=Costs)
     """What trading costs."""

@@ -32,8 +32,6 @@ class Tier:
     """Memory of that device, in bytes."""
     hidden_dims: tuple[int, ...]
     """Default trunk."""
-    queue: str
-    """The queue that its workers consume."""
     num_envs: int
     """Default number of environments stepped at once."""
     cards: str
@@ -67,17 +65,15 @@ TIERS: dict[str, Tier] = {
             "H100 PCIe 80 GB",
             84_900_000_000,
             LARGE,
-            "train-h100",
             4096,
             "H100 PCIe, SXM and NVL, H800, H20, H200, GH200, B100, B200, GB200, B300",
         ),
-        Tier("a100", "A100 40 GB", 42_298_834_944, LARGE, "train-a100", 2048, "A100 and A800, 40 and 80 GB"),
+        Tier("a100", "A100 40 GB", 42_298_834_944, LARGE, 2048, "A100 and A800, 40 and 80 GB"),
         Tier(
             "high",
             "40 GB MIG slice",
             40 * GB,
             SMALL,
-            "train-high",
             1024,
             "40 GB and more: L40S, RTX A6000, RTX PRO 6000, MI300X (ROCm), 3g.40gb slices",
         ),
@@ -86,19 +82,15 @@ TIERS: dict[str, Tier] = {
             "20 GB MIG slice",
             20 * GB,
             SMALL,
-            "train-medium",
             512,
             "20 to 40 GB: L4, A10G, RTX 3090, 4090 and 5090, V100 32 GB, 2g.20gb slices",
         ),
-        Tier(
-            "low", "T4 16 GB", 15_837_691_904, TINY, "train-low", 256, "below 20 GB: T4, V100 16 GB, RTX 4080"
-        ),
+        Tier("low", "T4 16 GB", 15_837_691_904, TINY, 256, "below 20 GB: T4, V100 16 GB, RTX 4080"),
         Tier(
             "cpu",
             "a machine with 16 GB of memory",
             16 * GB,
             TINY,
-            "train-cpu",
             64,
             "any machine without a GPU",
         ),

@@ -59,14 +59,14 @@ def test_the_api_image_gets_no_torch_and_no_worker() -> None:
 
 def test_the_worker_image_gets_torch_at_the_locked_version() -> None:
     installs = [line for line in stage("worker-packages").splitlines() if "pip install" in line]
-    assert len(installs) == 2
+    assert len(installs) == 1
     assert all("-c requirements.lock" in line for line in installs)
     assert re.search(r"(?m)^torch==2\.13\.0$", (ROOT / "requirements.lock").read_text())
 
 
 def test_every_pip_install_is_constrained() -> None:
     installs = re.findall(r"pip install[^\n&]*", DOCKERFILE)
-    assert len(installs) == 3
+    assert len(installs) == 2
     assert all("-c requirements.lock" in line for line in installs)
 
 
@@ -116,7 +116,8 @@ def test_every_variable_is_explained_and_every_explained_one_is_used() -> None:
 
 
 def test_the_example_s_values_are_the_defaults() -> None:
-    defaults = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE_TEXT))
+    found = re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", COMPOSE_TEXT)
+    defaults = {name: value for name, value in found if value}
     assert {
         name: value for name, value in example().items() if value and name != "COMPOSE_PROFILES"
     } == defaults

@@ -148,13 +148,13 @@ def test_redis_keeps_everything_and_listens_to_this_user_only(settings: Settings
 
 
 def test_redis_runs_below_a_folder_too_deep_for_a_socket(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     short = Path("/tmp") / f"cal-test-{os.getpid()}"
     short.mkdir(mode=0o700)
     monkeypatch.setattr("tempfile.tempdir", str(short))
     try:
-        settings = Settings(data_dir=tmp_path / ("d" * 120))
+        settings = Settings(data_dir=tmp_path / ("d" * 120), port=free_port)
         with LocalStack(settings, services=(redis_service(settings),)):
             assert answers_ping(settings)
             assert (settings.data_dir / "redis" / "appendonly.aof").exists()

@@ -74,10 +74,6 @@ def test_smallest_cards_belong_to_their_own_tier() -> None:
         assert detect_tier(name, tier.smallest_bytes).tier is tier
 
 
-def test_queues_are_all_different() -> None:
-    assert len({tier.queue for tier in TIERS.values()}) == len(TIERS)
-
-
 def test_the_notes_a100_config() -> None:
     assert a100_hidden_dims(85_095_874_560) == (1024, 512, 256)
     assert a100_hidden_dims(42_298_834_944) == (512, 256, 128)

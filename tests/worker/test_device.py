@@ -30,7 +30,7 @@ def test_the_command_prints_one_json_document() -> None:
         timeout=120,
     )
     described = json.loads(done.stdout)
-    assert set(described) == {"tier", "queue", "device", "versions"}
+    assert set(described) == {"tier", "device", "versions"}
     assert described["versions"]["torch"] == str(torch.__version__)
     assert done.stderr == ""
 
@@ -40,7 +40,7 @@ def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
     described = describe_device()
-    assert (described["tier"], described["queue"]) == ("a100", "train-a100")
+    assert described["tier"] == "a100"
     assert described["device"]["type"] == "cuda"
     assert described["device"]["name"] == card.name
     assert described["device"]["total_bytes"] == card.total_memory
@@ -50,6 +50,6 @@ def test_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_without_a_card_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     described = describe_device()
-    assert (described["tier"], described["queue"]) == ("cpu", "train-cpu")
+    assert described["tier"] == "cpu"
     assert described["device"]["total_bytes"] == count_ram_bytes()
     assert all(isinstance(version, str) for version in described["versions"].values())

@@ -39,7 +39,6 @@ def test_a_card_is_described_by_name_and_memory(
     assert (device.name, device.total_bytes, device.tier.name) == (name, total_bytes, tier)
     assert device.torch_device == torch.device("cuda", 0)
     assert device.reason
-    assert device.tier.queue == f"train-{tier}"
 
 
 def test_without_a_card_it_is_the_cpu_with_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
