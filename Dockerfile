@@ -51,8 +51,8 @@ COPY pyproject.toml ./
 COPY migrations ./migrations
 COPY app ./app
 COPY worker ./worker
-# SIGTERM becomes Celery's soft shutdown: the running job writes a checkpoint first.
-ENV REMAP_SIGTERM=SIGQUIT NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# SIGTERM is Celery's warm shutdown: the running job writes a checkpoint first.
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
 # The consuming process answers, also while its child trains.
 HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \

@@ -39,8 +39,6 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_concurrency": 1,
         "worker_max_tasks_per_child": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_soft_shutdown_timeout": settings.soft_shutdown_seconds,
-        "worker_enable_soft_shutdown_on_idle": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_timeout": 5,
         "broker_transport_options": {

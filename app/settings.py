@@ -107,17 +107,14 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """Times that a job is started before a lost worker fails it."""
     cancel_grace_seconds: Seconds = 30
-    """Time that a cancelled trainer has for its last checkpoint before it is killed."""
-    soft_shutdown_seconds: Seconds = 60
-    """Time that a stopping worker gives its running job to checkpoint; longer than the cancel grace."""
+    """Time that a trainer has for its last checkpoint, when its job is cancelled or its worker stops."""
     checkpoint_every_updates: Count = 50
     """Most PPO updates between two checkpoints."""
     checkpoint_every_seconds: Seconds = 300
     """Most time between two checkpoints."""
 
     default_tier: Name | Literal[""] = ""
-    """GPU tier of jobs that name none, and the queue that the one-machine worker serves; empty means that of
-    this machine's device."""
+    """GPU tier of jobs that name none, and queue of the one-machine worker; empty: this machine's own."""
     cpu_memory_bytes: Bytes = 8 * GIB
     """Memory that a training run on the cpu tier may take."""
     worker_name: Name = "caliper"
@@ -190,8 +187,6 @@ class Settings(BaseSettings):
     def _heartbeats_keep_the_lease(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("heartbeat_seconds is at most half of lease_seconds: one may be late")
-        if self.soft_shutdown_seconds < self.cancel_grace_seconds:
-            raise ValueError("soft_shutdown_seconds is at least cancel_grace_seconds")
         return self
 
     @field_serializer("database_url", "redis_url")

@@ -80,7 +80,6 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         sweep_seconds=0.3,
         relay_seconds=0.1,
         cancel_grace_seconds=20,
-        soft_shutdown_seconds=20,
     )
 
 

@@ -48,7 +48,7 @@ def _renew(database: Database, name: str) -> None:
 
 
 def _stop_trainer(**_: Any) -> None:
-    """Ask the running trainer to checkpoint; the soft shutdown then waits for its supervisor."""
+    """Ask the running trainer to checkpoint; the warm shutdown waits for its supervisor."""
     announce_stop()
 
 

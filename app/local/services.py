@@ -17,7 +17,7 @@ from app.errors import Unavailable
 from app.settings import Settings
 
 STOP_MARGIN_SECONDS = 15.0
-"""What a worker may take beyond its soft shutdown before it is killed."""
+"""What a worker may take beyond its trainer's grace before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def worker_service(settings: Settings) -> Service:
     return Service(
         name="worker",
         command=(sys.executable, "-m", "celery", "-A", "worker.main:app", "worker", *options, *name, *alone),
-        environment={**python_environment(settings), "REMAP_SIGTERM": "SIGQUIT"},
+        environment=python_environment(settings),
         is_ready=lambda: answers_http(settings, "/readyz"),
         ready_seconds=180.0,
-        stop_seconds=settings.soft_shutdown_seconds + STOP_MARGIN_SECONDS,
+        stop_seconds=settings.cancel_grace_seconds + STOP_MARGIN_SECONDS,
     )
 
 

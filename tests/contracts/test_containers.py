@@ -180,8 +180,7 @@ def test_everybody_waits_for_the_migration() -> None:
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_stopping_worker_has_time_for_its_checkpoint(name: str) -> None:
     grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
-    assert grace > Settings.model_fields["soft_shutdown_seconds"].default
-    assert "REMAP_SIGTERM=SIGQUIT" in stage("worker")
+    assert grace > Settings.model_fields["cancel_grace_seconds"].default
 
 
 def test_the_gpu_worker_holds_one_card() -> None:

@@ -58,8 +58,7 @@ def test_no_command_line_and_no_repr_holds_a_password(tmp_path: Path) -> None:
 
 def test_the_worker_checkpoints_on_sigterm_and_has_the_time(settings: Settings) -> None:
     worker = worker_service(settings)
-    assert worker.environment["REMAP_SIGTERM"] == "SIGQUIT"
-    assert worker.stop_seconds > settings.soft_shutdown_seconds
+    assert worker.stop_seconds > settings.cancel_grace_seconds
     assert worker.command[worker.command.index("-Q") + 1] == settings.queue_name(settings.default_tier)
 
 
