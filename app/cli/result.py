@@ -1,0 +1,170 @@
+"""How a job and what it reached look in a terminal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.cli import figures, terminal
+from app.cli.progress import STATE_STYLE
+
+Json = Mapping[str, Any]
+
+CAUTION = (
+    "One run on one history proves nothing about the future: other seeds, other spans and your own costs "
+    "come before any money."
+)
+
+
+def draw_job(job: Json) -> Group:
+    """One job: how it stands, what it is, what it reached."""
+    parts: list[RenderableType] = [_head(job), terminal.pairs(_facts(job))]
+    if job["attempts"]:
+        parts.append(_attempts(job["attempts"]))
+    if job["checkpoints"]:
+        parts.append(draw_checkpoints(job["checkpoints"]))
+    if job["result"]:
+        parts.append(draw_result(job["result"]))
+    return terminal.stack(*parts)
+
+
+def draw_result(result: Json) -> Group:
+    """What a policy did on each span, beside its baselines, and the verdict in words."""
+    evaluation = result["evaluation"]
+    table = terminal.grid(
+        "span",
+        "strategy",
+        "return",
+        "Sharpe",
+        "drawdown",
+        "trades",
+        right=("return", "Sharpe", "drawdown", "trades"),
+    )
+    for span in evaluation["spans"]:
+        for place, (name, key) in enumerate(STRATEGIES):
+            table.add_row(*_performance(span["name"] if not place else "", name, span[key]), end_section=True)
+    spans = ", ".join(
+        f"{span['name']} {span['first_bar'][:10]} to {span['last_bar'][:10]}" for span in evaluation["spans"]
+    )
+    words = [Text(f"{spans}. After costs." if not evaluation["before_costs"] else f"{spans}.", style="dim")]
+    words += [Text(f"• {terminal.plain(line)}") for line in evaluation["verdict"]]
+    return Group(table, Text(), *words, Text(CAUTION, style="dim"))
+
+
+STRATEGIES = (("policy", "policy"), ("buy & hold", "buy_and_hold"), ("SMA 20/100", "sma_cross"))
+"""What a span's table shows: the field's name for it, and its key."""
+
+
+def draw_jobs(jobs: Iterable[Json]) -> Table:
+    """Jobs, one a line."""
+    table = terminal.grid(
+        "job",
+        "name",
+        "state",
+        "done",
+        "network",
+        "created",
+        right=("done",),
+        whole=("job", "state", "created"),
+    )
+    for job in jobs:
+        dims = ",".join(str(width) for width in job["hidden_dims"])
+        table.add_row(
+            terminal.cell(job["id"]),
+            terminal.cell(job["name"]),
+            Text(job["state"], style=STATE_STYLE.get(job["state"], "")),
+            _share(job["progress"]),
+            dims,
+            figures.short_moment(job["created_at"]),
+        )
+    return table
+
+
+def draw_checkpoints(checkpoints: Iterable[Json]) -> Table:
+    """Checkpoints, one a line."""
+    table = terminal.grid(
+        *("checkpoint", "name", "kind", "network", "step", "bytes", "labels"),
+        right=("step", "bytes"),
+        whole=("checkpoint", "bytes"),
+    )
+    for row in checkpoints:
+        dims = ",".join(str(width) for width in row["hidden_dims"] or ("?",))
+        labels = [*(f"@{alias}" for alias in row["aliases"]), *row["tags"]]
+        step = figures.NOTHING if row["step"] is None else f"{row['step']:,}"
+        table.add_row(
+            terminal.cell(row["id"]),
+            terminal.cell(row["name"]),
+            terminal.cell(row["kind"]),
+            dims,
+            step,
+            f"{row['bytes']:,}",
+            terminal.cell(" ".join(labels)),
+        )
+    return table
+
+
+def describe_sizes(row: Json) -> str:
+    """A checkpoint's size against its prediction, in words."""
+    actual, predicted = row["bytes"], row["predicted_bytes"]
+    if predicted is None:
+        return f"{actual:,} bytes; nothing was predicted"
+    if actual == predicted:
+        return f"{actual:,} bytes, exactly as predicted before training began"
+    return f"{actual:,} bytes, {actual - predicted:+,} against the {predicted:,} predicted"
+
+
+def _head(job: Json) -> Text:
+    state = (job["state"], STATE_STYLE.get(job["state"], ""))
+    return Text.assemble((terminal.plain(job["name"]), "bold"), "  ", state, (f"  {job['id']}", "dim"))
+
+
+def _facts(job: Json) -> Iterable[tuple[str, Any]]:
+    yield "network", figures.chain(job["obs_dim"], job["hidden_dims"], "actions")
+    yield "because", job["reasons"].get("hidden_dims")
+    yield "tier", f"{job['tier']} — {job['reasons'].get('tier', '')}"
+    yield "dataset", job["dataset_id"]
+    yield "progress", _progress(job["progress"])
+    yield "checkpoint", f"{job['predicted_bytes']:,} bytes, predicted"
+    times = [
+        f"{name} {figures.moment(job[f'{name}_at'])}"
+        for name in ("created", "started", "ended")
+        if job[f"{name}_at"]
+    ]
+    yield "times (UTC)", ", ".join(times)
+    if job["error"]:
+        yield "error", Text(terminal.plain(job["error"].get("detail", "")), style="bold red")
+        yield "hint", job["error"].get("hint")
+
+
+def _progress(progress: Json) -> str:
+    if not progress:
+        return "not begun"
+    speed = f"{progress.get('steps_per_second') or 0:,.0f}"
+    return f"{progress['global_step']:,} of {progress['total_timesteps']:,} steps, {speed} steps/s"
+
+
+def _attempts(attempts: Iterable[Json]) -> Table:
+    table = terminal.grid("attempt", "worker", "started", "ended", "outcome", "reason")
+    for row in attempts:
+        times = figures.moment(row["started_at"]), figures.moment(row["ended_at"])
+        cells = terminal.cell(row["outcome"]), terminal.cell(row["reason"])
+        table.add_row(str(row["number"]), terminal.cell(row["worker"]), *times, *cells)
+    return table
+
+
+def _performance(span: str, name: str, row: Json) -> tuple[RenderableType, ...]:
+    style = "bold" if name == "policy" else ""
+    values = (
+        figures.signed_percent(row["total_return"]),
+        figures.number(row["sharpe"]),
+        figures.percent(row["max_drawdown"]),
+        f"{row['trades']:,}",
+    )
+    return tuple(Text(text, style=style) for text in (span, name, *values))
+
+
+def _share(progress: Json) -> str:
+    total = progress.get("total_timesteps")
+    return f"{min(1.0, progress.get('global_step', 0) / total):.0%}" if total else figures.NOTHING

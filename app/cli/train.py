@@ -1,0 +1,106 @@
+"""`caliper train`: submit a job and watch it."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import figures, terminal
+from app.cli.group import EXIT_ERROR, EXIT_INTERRUPTED
+from app.cli.options import SERVICE, AsJson, Url, connect, parse_dims
+from app.cli.progress import follow_events
+from app.cli.result import draw_job
+from app.client import Client
+from app.errors import InvalidInput
+
+
+def train_command(  # noqa: PLR0913 - the options of a command
+    *,
+    dataset: Annotated[str, typer.Option(help="Id or name of the dataset.", show_default=False)],
+    timesteps: Annotated[int, typer.Option(help="Environment steps to train for.", show_default=False)],
+    hidden: Annotated[str | None, typer.Option(help="Widths of the trunk; else by tier or use case.")] = None,
+    mode: Annotated[str | None, typer.Option(help="standard, quick or extended.")] = None,
+    use_case: Annotated[
+        str | None, typer.Option(help="quick, production, complex, limited_data or extended.")
+    ] = None,
+    tier: Annotated[str | None, typer.Option(help="GPU tier; else the strongest with a live worker.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    name: Annotated[str, typer.Option(help="A name to find the job by.", show_default=False)] = "",
+    start_from: Annotated[
+        str | None, typer.Option("--from", help="Checkpoint whose weights to start from.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A PPO setting, such as learning_rate=1e-3; may be repeated."),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    url: Url = SERVICE,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a training job and watch it until it ends.
+
+    Ctrl-C stops watching; the job goes on. Exit code 1 where the job fails or is cancelled.
+
+    Example: caliper train --dataset googl --timesteps 200000 --hidden 256,128,64 --set learning_rate=1e-3
+    """
+    wanted = {
+        "dataset": dataset,
+        "total_timesteps": timesteps,
+        "name": name,
+        "hidden_dims": list(parse_dims(hidden)) if hidden else None,
+        "training_mode": mode,
+        "use_case": use_case,
+        "tier": tier,
+        "seed": seed,
+        "initial_checkpoint": start_from,
+        "overrides": parse_settings(setting or []),
+    }
+    spec = {key: value for key, value in wanted.items() if value not in (None, "", {})}
+    with connect(url) as client:
+        job = client.submit_job(spec)
+        terminal.say(
+            f"{job['id']} on tier {job['tier']}: {figures.chain(job['obs_dim'], job['hidden_dims'], 'actions')}"
+        )
+        terminal.say(f"its checkpoints will have {job['predicted_bytes']:,} bytes each")
+        if detach:
+            show_job(job, as_json=as_json)
+        else:
+            watch_job(client, job["id"], as_json=as_json)
+
+
+def watch_job(client: Client, job_id: str, *, as_json: bool = False) -> None:
+    """Follow a job to its end and show it; exit code 1 unless it succeeded, 130 on Ctrl-C."""
+    try:
+        follow_events(client.events(job_id), terminal.err())
+    except KeyboardInterrupt:
+        terminal.say(f"\nno longer watching; the job goes on. Watch it again:  caliper jobs watch {job_id}")
+        terminal.say(f"stop it, keeping a checkpoint:                       caliper jobs cancel {job_id}")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    job = client.job(job_id)
+    show_job(job, as_json=as_json)
+    if job["state"] != "succeeded":
+        raise typer.Exit(EXIT_ERROR)
+
+
+def show_job(job: dict[str, Any], *, as_json: bool) -> None:
+    """Print a job."""
+    if as_json:
+        terminal.print_json(job)
+    else:
+        terminal.show(draw_job(job))
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """PPO settings from `name=value`; the value is JSON, or else text. Raises InvalidInput."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise InvalidInput(
+                f"{setting!r} is no setting", hint="name=value, such as gamma=0.995", pointer="--set"
+            )
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value
+    return found

@@ -1,0 +1,335 @@
+"""Commands that talk to a service: what they ask, what they show, how they fail."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Never
+
+import httpx
+import pytest
+from command_line import CommandLine
+from fake_service import Turns, job, problem, serve_range, stream
+
+SPAN = {
+    "name": "test",
+    "first_bar": "2017-01-03T14:30:00Z",
+    "last_bar": "2018-08-27T14:30:00Z",
+    "policy": {"total_return": -0.123, "sharpe": -0.4, "max_drawdown": -0.2, "trades": 1234},
+    "buy_and_hold": {"total_return": 0.25, "sharpe": 1.5, "max_drawdown": -0.1, "trades": 1},
+    "sma_cross": {"total_return": 0.1, "sharpe": None, "max_drawdown": 0.0, "trades": 0},
+}
+RESULT = {
+    "checkpoint_id": "checkpoint_1",
+    "global_step": 100,
+    "evaluation": {
+        "before_costs": False,
+        "spans": [SPAN],
+        "verdict": ["On test the policy did worse than buy & hold."],
+    },
+}
+CHECKPOINT = {
+    "id": "checkpoint_1",
+    "name": "demo",
+    "kind": "final",
+    "tags": ["daily"],
+    "aliases": ["live"],
+    "hidden_dims": [256, 128, 64],
+    "step": 1000,
+    "bytes": 5,
+    "predicted_bytes": 5,
+    "sha256": hashlib.sha256(b"bytes").hexdigest(),
+    "report": None,
+}
+DATASET = {
+    "id": "dataset_1",
+    "name": "googl",
+    "rows": 2335,
+    "bar_seconds": 86400,
+    "starts_at": "2009-05-22T13:30:00Z",
+    "ends_at": "2018-08-29T13:30:00Z",
+    "declarations": {"calendar": "XNYS"},
+    "report": {"warnings": [{"code": "W_JUMP", "message": "a jump"}]},
+}
+PROGRESS = {
+    "global_step": 50,
+    "total_timesteps": 100,
+    "steps_per_second": 10.0,
+    "seconds_left": 5.0,
+    "policy_loss": 0.5,
+}
+EVENTS = (
+    (1, "state", {"state": "running", "worker": "gpu-1"}),
+    (2, "progress", PROGRESS),
+    (3, "state", {"state": "succeeded"}),
+)
+
+
+def served(caliper: CommandLine, **values: Any) -> None:
+    finished = job(last_event=3, result=RESULT, checkpoints=[CHECKPOINT], **values)
+    caliper.service.answers |= {
+        "POST /jobs": job("queued"),
+        "GET /jobs/job_1": finished,
+        "GET /jobs/job_1/events": stream(*EVENTS),
+    }
+
+
+def test_train_submits_follows_and_shows_the_result(caliper: CommandLine) -> None:
+    served(caliper)
+    done = caliper(
+        "train",
+        "--dataset",
+        "googl",
+        "--timesteps",
+        100,
+        "--hidden",
+        "8,4",
+        "--set",
+        "gamma=0.995",
+        "--set",
+        "activation=relu",
+    )
+    assert done.exit_code == 0
+    assert json.loads(caliper.service.asked[0].content) == {
+        "dataset": "googl",
+        "total_timesteps": 100,
+        "hidden_dims": [8, 4],
+        "seed": 1,
+        "overrides": {"gamma": 0.995, "activation": "relu"},
+    }
+    assert "running on gpu-1" in done.stderr
+    assert " 50%  step 50  5 s left" in done.stderr
+    assert "-12.3 %" in done.stdout
+    assert "+25.0 %" in done.stdout
+    assert "did worse than buy & hold" in done.stdout
+    assert "proves nothing about the future" in done.stdout
+
+
+def test_train_json_keeps_stdout_for_the_job(caliper: CommandLine) -> None:
+    served(caliper)
+    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--json")
+    assert json.loads(done.stdout)["state"] == "succeeded"
+
+
+def test_train_detached_returns_at_once(caliper: CommandLine) -> None:
+    served(caliper)
+    assert caliper("train", "--dataset", "googl", "--timesteps", 100, "--detach").exit_code == 0
+    assert caliper.service.paths() == ["POST /jobs"]
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_a_job_that_does_not_succeed_gives_exit_code_1(caliper: CommandLine, state: Any) -> None:
+    served(caliper)
+    error = {"code": "diverged", "detail": "the loss became NaN", "hint": "lower the learning rate"}
+    caliper.service.answers |= {
+        "GET /jobs/job_1": job(state, last_event=1, error=error),
+        "GET /jobs/job_1/events": stream((1, "state", {"state": state, "error": error})),
+    }
+    done = caliper("jobs", "watch", "job_1")
+    assert done.exit_code == 1
+    assert "the loss became NaN" in done.stdout
+    assert "lower the learning rate" in done.stdout
+
+
+def test_ctrl_c_detaches_and_says_how_to_come_back(
+    caliper: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(caliper)
+
+    def interrupt(*_args: Any, **_options: Any) -> Never:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.cli.train.follow_events", interrupt)
+    done = caliper("jobs", "watch", "job_1")
+    assert done.exit_code == 130
+    assert "caliper jobs watch job_1" in done.stderr
+    assert "POST /jobs/job_1/cancel" not in caliper.service.paths()
+
+
+def test_a_refused_job_is_a_message_with_its_hint(caliper: CommandLine) -> None:
+    refusal = problem(
+        422, "invalid_config", "gamma is 2", hint="a number from 0 to 1", pointer="overrides/gamma"
+    )
+    caliper.service.answers["POST /jobs"] = refusal
+    done = caliper("train", "--dataset", "googl", "--timesteps", 100)
+    assert done.exit_code == 1
+    assert "error: gamma is 2 (at overrides/gamma)" in done.stderr
+    assert "hint: a number from 0 to 1" in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["gamma", "=1"])
+def test_a_setting_without_name_or_value_is_refused_before_anything_is_sent(
+    caliper: CommandLine, setting: Any
+) -> None:
+    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--set", setting)
+    assert done.exit_code == 1
+    assert "is no setting" in done.stderr
+    assert caliper.service.asked == []
+
+
+def test_jobs_are_listed(caliper: CommandLine) -> None:
+    caliper.service.answers["GET /jobs"] = {"items": [job("running", progress=PROGRESS)], "next_cursor": None}
+    done = caliper("jobs", "list", "--state", "running")
+    assert "job_1" in done.stdout
+    assert "50%" in done.stdout
+    assert "256,128,64" in done.stdout
+    assert caliper.service.asked[0].url.params["state"] == "running"
+
+
+def test_a_limit_stops_the_paging(caliper: CommandLine) -> None:
+    caliper.service.answers["GET /jobs"] = {"items": [job(), job()], "next_cursor": "job_2"}
+    assert len(json.loads(caliper("jobs", "list", "--limit", 3, "--json").stdout)) == 3
+    assert len(caliper.service.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("noun", "path"), [("jobs", "/jobs"), ("checkpoints", "/checkpoints"), ("datasets", "/datasets")]
+)
+def test_an_empty_list_says_how_to_fill_it(caliper: CommandLine, noun: Any, path: Any) -> None:
+    caliper.service.answers[f"GET {path}"] = {"items": [], "next_cursor": None}
+    done = caliper(noun, "list")
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    assert f"no {noun}; `caliper" in done.stderr
+    assert json.loads(caliper(noun, "list", "--json").stdout) == []
+
+
+def test_a_job_is_shown_with_its_attempts_and_error(caliper: CommandLine) -> None:
+    attempt = {
+        "number": 1,
+        "worker": "gpu-1",
+        "started_at": None,
+        "ended_at": None,
+        "outcome": "crashed",
+        "reason": "signal 9",
+    }
+    caliper.service.answers["GET /jobs/job_1"] = job("failed", attempts=[attempt], error={"detail": "killed"})
+    done = caliper("jobs", "show", "job_1")
+    assert "signal 9" in done.stdout
+    assert "killed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("running", "asked to checkpoint and stop"), ("cancelled", "job_1: cancelled")]
+)
+def test_cancel_says_what_it_did(caliper: CommandLine, state: Any, words: Any) -> None:
+    caliper.service.answers["POST /jobs/job_1/cancel"] = job(state)
+    assert words in caliper("jobs", "cancel", "job_1").stderr
+
+
+def test_resume_says_how_to_watch(caliper: CommandLine) -> None:
+    caliper.service.answers["POST /jobs/job_1/resume"] = job("queued")
+    assert "queued; watch it:  caliper jobs watch job_1" in caliper("jobs", "resume", "job_1").stderr
+
+
+def test_checkpoints_are_listed_with_their_labels(caliper: CommandLine) -> None:
+    caliper.service.answers["GET /checkpoints"] = {"items": [CHECKPOINT], "next_cursor": None}
+    done = caliper("checkpoints", "list", "--job", "job_1", "--tag", "daily")
+    assert "@live daily" in done.stdout
+    assert dict(caliper.service.asked[0].url.params) == {"job": "job_1", "tag": "daily"}
+
+
+@pytest.mark.parametrize(
+    ("predicted", "words"),
+    [(5, "exactly as predicted"), (4, "+1 against the 4 predicted"), (None, "nothing was predicted")],
+)
+def test_a_checkpoints_size_is_held_against_its_prediction(
+    caliper: CommandLine, predicted: Any, words: Any
+) -> None:
+    caliper.service.answers["GET /checkpoints/live"] = {**CHECKPOINT, "predicted_bytes": predicted}
+    assert words in caliper("checkpoints", "show", "live").stdout
+
+
+def test_download_writes_the_verified_file(caliper: CommandLine, tmp_path: Path) -> None:
+    caliper.service.answers |= {
+        "GET /checkpoints/live": CHECKPOINT,
+        "GET /checkpoints/checkpoint_1": CHECKPOINT,
+        "GET /checkpoints/checkpoint_1/file": serve_range(b"bytes"),
+    }
+    done = caliper("checkpoints", "download", "live", "-o", tmp_path / "x.pt")
+    assert done.exit_code == 0
+    assert (tmp_path / "x.pt").read_bytes() == b"bytes"
+    assert "verified" in done.stderr
+
+
+def test_upload_names_the_file_and_its_tags(caliper: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "mine.pt").write_bytes(b"weights")
+    caliper.service.answers["POST /checkpoints"] = CHECKPOINT
+    assert caliper("checkpoints", "upload", tmp_path / "mine.pt", "--tag", "a").exit_code == 0
+    assert b'name="name"\r\n\r\nmine.pt' in caliper.service.asked[0].content
+
+
+def test_a_file_to_upload_must_exist(caliper: CommandLine, tmp_path: Path) -> None:
+    assert caliper("checkpoints", "upload", tmp_path / "no.pt").exit_code == 2
+
+
+def test_datasets_are_uploaded_with_their_declarations(caliper: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "googl.csv").write_bytes(b"Date,Open\n")
+    caliper.service.answers["POST /datasets"] = DATASET
+    done = caliper("datasets", "upload", tmp_path / "googl.csv", "--calendar", "XNYS", "--reverse")
+    assert "2,335" in done.stdout
+    assert "warning W_JUMP: a jump" in done.stderr
+    content = caliper.service.asked[0].content
+    assert b'name="calendar"\r\n\r\nXNYS' in content
+    assert b'name="reverse"\r\n\r\ntrue' in content
+    assert b"bar_seconds" not in content
+
+
+def test_a_refused_dataset_lists_every_finding_with_its_fix(caliper: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_bytes(b"x")
+    findings = [
+        {"code": f"E_{n}", "message": f"breach {n}", "rows": [n], "fix": f"mend {n}"} for n in range(12)
+    ]
+    refusal = problem(422, "invalid_dataset", "the bars break the contract", findings=findings)
+    caliper.service.answers["POST /datasets"] = refusal
+    done = caliper("datasets", "upload", tmp_path / "bad.csv")
+    assert done.exit_code == 1
+    assert "E_0: breach 0" in done.stderr
+    assert "mend 9" in done.stderr
+    assert "and 2 more" in done.stderr
+
+
+def test_workers_are_shown(caliper: CommandLine) -> None:
+    worker = {
+        "id": "caliper@gpu",
+        "tier": "low",
+        "queue": "caliper.low",
+        "device": {"name": "T4"},
+        "seen_at": "2026-11-23T12:00:00Z",
+    }
+    caliper.service.answers["GET /workers"] = Turns([worker], [])
+    assert "T4" in caliper("workers").stdout
+    assert "no worker consumes" in caliper("workers").stderr
+
+
+def test_what_the_service_says_is_no_markup(caliper: CommandLine) -> None:
+    caliper.service.answers["GET /jobs/job_1"] = problem(404, "not_found", "no \x1b[31m[red]such[/red] job")
+    stderr = caliper("jobs", "show", "job_1").stderr
+    assert "[red]such[/red]" in stderr
+    assert "\x1b" not in stderr
+
+
+def test_an_unreachable_service_is_one_clear_message(caliper: CommandLine) -> None:
+    caliper.service.answers["GET /workers"] = httpx.ConnectError("refused")
+    done = caliper("workers")
+    assert done.exit_code == 1
+    assert "no service answers at http://caliper.test" in done.stderr
+    assert "caliper serve" in done.stderr
+
+
+def test_the_address_comes_from_option_or_environment(
+    caliper: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caliper.service.answers["GET /workers"] = []
+    caliper("workers")
+    assert caliper.url == "http://127.0.0.1:8400"
+    monkeypatch.setenv("CALIPER_URL", "https://gpu.example")
+    caliper("workers")
+    assert caliper.url == "https://gpu.example"
+    caliper("workers", "--url", "http://other:1")
+    assert caliper.url == "http://other:1"
+
+
+def test_an_address_needs_its_scheme(caliper: CommandLine) -> None:
+    done = caliper("workers", "--url", "localhost:8400")
+    assert done.exit_code == 1
+    assert "is no address" in done.stderr

@@ -1,0 +1,31 @@
+"""Running commands in this process, against a service that is played."""
+
+import pytest
+from fake_service import FakeService
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.client import Client
+
+
+class CommandLine:
+    """Runs commands and keeps what the service was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.service = FakeService()
+        monkeypatch.setattr("app.cli.options.Client", self._connect)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.delenv("CALIPER_URL", raising=False)
+        self.url = ""
+
+    def _connect(self, url: str) -> Client:
+        self.url = url
+        return self.service.client()
+
+    def __call__(self, *arguments: object, **options: object) -> Result:
+        return CliRunner().invoke(
+            app, [str(argument) for argument in arguments], prog_name="caliper", **options
+        )
+
+    def answers(self, **answers: object) -> None:
+        self.service.answers.update(answers)
