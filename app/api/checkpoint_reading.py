@@ -1,0 +1,61 @@
+"""The operations that read checkpoints and keep nothing: inspect, and the diffs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.actions.compare_checkpoints import compare_checkpoints, compare_uploads
+from app.actions.inspect_upload import inspect_upload
+from app.api.checkpoints import UploadedCheckpoint, UploadName, shown_name
+from app.api.dependencies import PRINTABLE, ServiceParts
+from app.api.examples import answers
+from app.api.operation import Operation
+from app.checkpoint.diff import CheckpointDiff
+from app.checkpoint.report import CheckpointReport
+from app.errors import LimitExceeded, NotFound, Unavailable, UnreadableCheckpoint
+
+router = APIRouter(tags=["checkpoints"], route_class=Operation)
+
+Either = Annotated[str, Query(max_length=200, pattern=PRINTABLE, description="Id or alias of a checkpoint.")]
+
+REPORT_EXAMPLE = {"name": "model.pt", "format": "torch-zip", "producer": "caliper", "complete": True}
+DIFF_EXAMPLE = {"left": "monday.pt", "right": "tuesday.pt", "tensors_only_left": [], "tensors_only_right": []}
+
+
+@router.post(
+    "/checkpoints/inspect",
+    summary="Inspect a checkpoint file",
+    responses=answers(REPORT_EXAMPLE, UnreadableCheckpoint, LimitExceeded, Unavailable),
+)
+async def inspect(parts: ServiceParts, file: UploadedCheckpoint, name: UploadName = None) -> CheckpointReport:
+    """Everything that is in the file: network, tensors, optimizer, configuration, findings.
+
+    The file is read in a sandbox; nothing of it is executed, nothing is kept.
+    """
+    shown = name or shown_name(file)
+    return await parts.read_upload(inspect_upload, parts.storage, parts.settings, file.file, name=shown)
+
+
+@router.get(
+    "/checkpoints/diff",
+    summary="Compare two checkpoints",
+    responses=answers(DIFF_EXAMPLE, NotFound, UnreadableCheckpoint, Unavailable),
+)
+def diff_registered(parts: ServiceParts, left: Either, right: Either) -> CheckpointDiff:
+    """What differs between two registered checkpoints, and whether the weights of one load into the other."""
+    return compare_checkpoints(parts.database, left, right)
+
+
+@router.post(
+    "/checkpoints/diff",
+    summary="Compare two checkpoint files",
+    responses=answers(DIFF_EXAMPLE, UnreadableCheckpoint, LimitExceeded, Unavailable),
+)
+async def diff_uploads(
+    parts: ServiceParts, left: UploadedCheckpoint, right: UploadedCheckpoint
+) -> CheckpointDiff:
+    """What differs between two files; both are read as by POST /checkpoints/inspect, neither is kept."""
+    names = (shown_name(left), shown_name(right))
+    return await parts.read_upload(
+        compare_uploads, parts.storage, parts.settings, left.file, right.file, names=names
+    )

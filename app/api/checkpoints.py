@@ -1,0 +1,185 @@
+"""The /checkpoints operations on registered checkpoints: store, list, show, label and delete."""
+
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar
+
+from fastapi import APIRouter, Body, Depends, File, Form, Query, Response, UploadFile
+from pydantic import Field
+
+from app.actions.accept_checkpoint import accept_checkpoint
+from app.actions.discard_checkpoint import discard_checkpoint
+from app.actions.label_checkpoint import label_checkpoint
+from app.api.checkpoint_view import CheckpointDetail, CheckpointView, detail_checkpoint, view_checkpoints
+from app.api.dependencies import PRINTABLE, CheckpointId, Cursor, IdempotencyKey, Limit, Parts, ServiceParts
+from app.api.examples import CHECKPOINT, CHECKPOINT_DETAIL, answers, page_of
+from app.api.operation import Operation
+from app.api.page import Page
+from app.api.problems import responses
+from app.errors import IdempotencyMismatch, LimitExceeded, NotFound, Unavailable, UnreadableCheckpoint
+from app.registry.checkpoints import find_checkpoint, list_checkpoints
+
+router = APIRouter(tags=["checkpoints"], route_class=Operation)
+
+MOST_LABELS = 50
+UploadedCheckpoint = Annotated[
+    UploadFile, File(description="A torch file, a safetensors file, or a stable-baselines3 archive.")
+]
+UploadName = Annotated[
+    str | None,
+    Form(
+        min_length=1,
+        max_length=200,
+        pattern=PRINTABLE,
+        description="Name of the checkpoint; the file's where left out.",
+    ),
+]
+UploadTags = Annotated[list[str] | None, Form(max_length=MOST_LABELS, description="Words to put on it.")]
+
+
+def _exact(description: str) -> Any:
+    return Query(max_length=200, pattern=PRINTABLE, description=description)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointLabels:
+    """What PATCH may change; what is left out stays as it is."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "forbid"}
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
+    """A new name."""
+    tags: Annotated[list[str], Field(max_length=MOST_LABELS)] | None = None
+    """All tags that it shall have."""
+    aliases: Annotated[list[str], Field(max_length=MOST_LABELS)] | None = None
+    """All aliases that it shall have; one that pointed elsewhere moves here."""
+
+
+async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
+    hidden_dims: Annotated[
+        str | None,
+        Query(
+            pattern=r"^\d{1,7}(,\d{1,7}){0,15}$", description="The trunk's widths.", examples=["512,256,128"]
+        ),
+    ] = None,
+    obs_dim: Annotated[
+        int | None, Query(ge=1, le=10_000_000, description="Length of an observation.")
+    ] = None,
+    producer: Annotated[str | None, _exact("Software that wrote it.")] = None,
+    kind: Annotated[str | None, _exact("`uploaded`, `periodic`, `final`, …")] = None,
+    job: Annotated[str | None, _exact("Id of the job that made it.")] = None,
+    tag: Annotated[str | None, _exact("A word put on it.")] = None,
+    sha256: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="Hash of the file.")] = None,
+) -> dict[str, str | int]:
+    """What listed checkpoints must have."""
+    given = {
+        "hidden_dims": hidden_dims,
+        "obs_dim": obs_dim,
+        "producer": producer,
+        "kind": kind,
+        "job_id": job,
+        "tag": tag,
+        "sha256": sha256,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@router.post(
+    "/checkpoints",
+    status_code=201,
+    summary="Store a checkpoint",
+    responses=answers(
+        CHECKPOINT_DETAIL,
+        *(UnreadableCheckpoint, LimitExceeded, IdempotencyMismatch, NotFound, Unavailable),
+        status=201,
+        headers={"Location": {"description": "The checkpoint's path.", "schema": {"type": "string"}}},
+    ),
+)
+async def store_checkpoint(
+    parts: ServiceParts,
+    response: Response,
+    file: UploadedCheckpoint,
+    name: UploadName = None,
+    tags: UploadTags = None,
+    idempotency_key: IdempotencyKey = None,
+) -> CheckpointDetail:
+    """Read the file without running any of it, keep it under its hash and register it.
+
+    A suspicious file is stored with its findings; what is no checkpoint at all is refused.
+    """
+    row = await parts.read_upload(
+        accept_checkpoint,
+        parts.database,
+        parts.storage,
+        parts.settings,
+        file.file,
+        name=name or shown_name(file),
+        tags=tags or (),
+        idempotency_key=idempotency_key,
+    )
+    response.headers["Location"] = f"/checkpoints/{row.id}"
+    return await parts.in_thread(_detail, parts, row.id)
+
+
+@router.get("/checkpoints", summary="List checkpoints", responses=answers(page_of(CHECKPOINT), Unavailable))
+def show_checkpoints(
+    parts: ServiceParts,
+    limit: Limit,
+    filters: Annotated[dict[str, str | int], Depends(read_filters)],
+    cursor: Cursor = None,
+) -> Page[CheckpointView]:
+    """Checkpoints that are not deleted and match all filters, the newest first."""
+    with parts.database.read() as session:
+        rows = list_checkpoints(session, limit=limit + 1, before=cursor, filters=filters)
+        views = view_checkpoints(session, rows[:limit])
+    return Page(views, views[-1].id if len(rows) > limit else None)
+
+
+@router.get(
+    "/checkpoints/{checkpoint_id}",
+    summary="Show a checkpoint",
+    responses=answers(CHECKPOINT_DETAIL, NotFound, Unavailable),
+)
+def show_checkpoint(parts: ServiceParts, checkpoint_id: CheckpointId) -> CheckpointDetail:
+    """One checkpoint by id or alias, with everything that is in its file."""
+    return _detail(parts, checkpoint_id)
+
+
+@router.patch(
+    "/checkpoints/{checkpoint_id}",
+    summary="Rename, tag and alias a checkpoint",
+    responses=answers(CHECKPOINT_DETAIL, NotFound, LimitExceeded, Unavailable),
+)
+def label(
+    parts: ServiceParts,
+    checkpoint_id: CheckpointId,
+    labels: Annotated[
+        CheckpointLabels,
+        Body(examples=[{"tags": ["baseline", "daily"], "aliases": ["live"]}]),
+    ],
+) -> CheckpointDetail:
+    """Replace name, tags or aliases; what is left out stays. An alias moves here from where it pointed."""
+    row = label_checkpoint(parts.database, checkpoint_id, **asdict(labels))
+    return _detail(parts, row.id)
+
+
+@router.delete(
+    "/checkpoints/{checkpoint_id}",
+    status_code=204,
+    summary="Delete a checkpoint",
+    responses=responses(NotFound, Unavailable),
+)
+def delete_checkpoint(parts: ServiceParts, checkpoint_id: CheckpointId) -> None:
+    """Forget a checkpoint and free its aliases; its bytes go once no other checkpoint needs them."""
+    discard_checkpoint(parts.database, parts.storage, checkpoint_id)
+
+
+def shown_name(file: UploadFile) -> str:
+    """The last part of the name that came with a file, to be shown and never to be opened."""
+    last = PurePosixPath((file.filename or "").replace("\\", "/")).name
+    return "".join(letter for letter in last if letter.isprintable())[:200] or "checkpoint"
+
+
+def _detail(parts: Parts, checkpoint_id: str) -> CheckpointDetail:
+    with parts.database.read() as session:
+        return detail_checkpoint(session, find_checkpoint(session, checkpoint_id))

@@ -1,0 +1,106 @@
+"""The /datasets operations: upload, list, show and delete bars."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+
+from app.actions.accept_dataset import accept_dataset
+from app.actions.discard_dataset import discard_dataset
+from app.api.dataset_view import DatasetView
+from app.api.dependencies import PRINTABLE, Cursor, DatasetId, Limit, ServiceParts
+from app.api.examples import DATASET, answers, page_of
+from app.api.operation import DatasetOperation
+from app.api.page import Page, make_page
+from app.api.parameters import fields_as
+from app.api.problems import responses
+from app.api.rows import view_row
+from app.errors import InvalidDataset, LimitExceeded, NotFound, Unavailable
+from app.market.declarations import Declarations
+from app.registry.datasets import find_dataset, list_datasets
+from app.registry.tables import Dataset
+
+router = APIRouter(tags=["datasets"], route_class=DatasetOperation)
+
+DatasetName = Annotated[
+    str,
+    Form(
+        min_length=1,
+        max_length=200,
+        pattern=PRINTABLE,
+        description="Name of the dataset.",
+        examples=["googl"],
+    ),
+]
+
+
+async def read_origin(
+    source: Annotated[str, Form(max_length=2_000, description="Where the bars come from.")] = "",
+    licence: Annotated[str, Form(max_length=2_000, description="What may be done with them.")] = "",
+) -> dict[str, str]:
+    """Where the bars come from, in the user's words."""
+    return {"source": source, "licence": licence}
+
+
+@router.post(
+    "/datasets",
+    status_code=201,
+    summary="Upload bars",
+    responses=answers(DATASET, InvalidDataset, LimitExceeded, Unavailable, status=201),
+)
+async def upload_dataset(
+    parts: ServiceParts,
+    response: Response,
+    file: Annotated[UploadFile, File(description="CSV with a header line, or Parquet.")],
+    name: DatasetName,
+    declared: Annotated[dict[str, Any], Depends(fields_as(Form, Declarations))],
+    origin: Annotated[dict[str, str], Depends(read_origin)],
+) -> DatasetView:
+    """Validate bars and keep them; a refusal lists every breach with row numbers and the fix.
+
+    The same bars under the same name give the dataset that is there already.
+    """
+    row = await parts.read_upload(
+        accept_dataset,
+        parts.database,
+        parts.storage,
+        parts.settings,
+        file.file,
+        name=name,
+        declarations=Declarations(**declared),
+        **origin,
+    )
+    response.headers["Location"] = f"/datasets/{row.id}"
+    return view_dataset(row)
+
+
+@router.get("/datasets", summary="List datasets", responses=answers(page_of(DATASET), Unavailable))
+def show_datasets(parts: ServiceParts, limit: Limit, cursor: Cursor = None) -> Page[DatasetView]:
+    """Datasets that are not deleted, the newest first."""
+    with parts.database.read() as session:
+        rows = list_datasets(session, limit=limit + 1, before=cursor)
+    return make_page(rows, limit, view_dataset)
+
+
+@router.get(
+    "/datasets/{dataset_id}", summary="Show a dataset", responses=answers(DATASET, NotFound, Unavailable)
+)
+def show_dataset(parts: ServiceParts, dataset_id: DatasetId) -> DatasetView:
+    """One dataset by id, or the newest of a name."""
+    with parts.database.read() as session:
+        return view_dataset(find_dataset(session, dataset_id))
+
+
+@router.delete(
+    "/datasets/{dataset_id}",
+    status_code=204,
+    summary="Delete a dataset",
+    responses=responses(NotFound, Unavailable),
+)
+def delete_dataset(parts: ServiceParts, dataset_id: DatasetId) -> None:
+    """Hide a dataset from new jobs; jobs that trained on it keep their row, and can no longer be resumed."""
+    discard_dataset(parts.database, dataset_id)
+
+
+def view_dataset(row: Dataset) -> DatasetView:
+    """A dataset as it is shown."""
+    return view_row(row, DatasetView)

@@ -1,0 +1,146 @@
+"""The /jobs operations: submit, list, show, cancel and resume training jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+
+from app.actions.cancel_job import cancel_job
+from app.actions.resume_job import resume_job
+from app.actions.submit_job import submit_job
+from app.api.dependencies import PRINTABLE, Cursor, IdempotencyKey, JobId, Limit, ServiceParts
+from app.api.examples import JOB, JOB_DETAIL, answers, page_of
+from app.api.job_view import JobDetail, JobView, detail_job, view_job
+from app.api.operation import Operation
+from app.api.page import Page, make_page
+from app.errors import (
+    DoesNotFit,
+    IdempotencyMismatch,
+    IllegalMove,
+    InvalidConfig,
+    InvalidDataset,
+    InvalidShape,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+)
+from app.jobs.lifecycle import State
+from app.jobs.spec import JobSpec
+from app.registry.database import Session
+from app.registry.datasets import find_dataset
+from app.registry.jobs import get_job, list_jobs
+
+router = APIRouter(tags=["jobs"], route_class=Operation)
+
+SPEC_EXAMPLES = {
+    "smallest": {
+        "summary": "Leave the rest to the service",
+        "value": {"dataset": "googl-daily", "total_timesteps": 1_000_000},
+    },
+    "chosen": {
+        "summary": "Choose the network and some settings",
+        "value": {
+            "dataset": "googl-daily",
+            "total_timesteps": 5_000_000,
+            "hidden_dims": [512, 256, 128],
+            "tier": "high",
+            "overrides": {"learning_rate": 0.0003, "gamma": 0.995},
+        },
+    },
+}
+ACCEPTED_HEADERS = {
+    "Location": {"description": "The job's path.", "schema": {"type": "string"}},
+    "Idempotent-Replay": {
+        "description": "`true` where an earlier request with this key made the job.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    summary="Submit a training job",
+    responses=answers(
+        JOB_DETAIL,
+        *(NotFound, InvalidConfig, InvalidShape, InvalidDataset, DoesNotFit),
+        *(IdempotencyMismatch, LimitExceeded, Unavailable),
+        status=202,
+        headers=ACCEPTED_HEADERS,
+    ),
+)
+def submit(
+    parts: ServiceParts,
+    response: Response,
+    spec: Annotated[JobSpec, Body(openapi_examples=SPEC_EXAMPLES)],
+    idempotency_key: IdempotencyKey = None,
+) -> JobDetail:
+    """Queue a job; the answer says how everything that was left out was chosen, and why.
+
+    The job is accepted even while the queue's broker is down: its wake-up waits in the registry.
+    """
+    submitted = submit_job(parts.database, parts.settings, spec, idempotency_key=idempotency_key)
+    parts.relay.wake()
+    response.headers["Location"] = f"/jobs/{submitted.job.id}"
+    if not submitted.created:
+        response.headers["Idempotent-Replay"] = "true"
+    return _detail(parts, submitted.job.id)
+
+
+@router.get("/jobs", summary="List jobs", responses=answers(page_of(JOB), NotFound, Unavailable))
+def show_jobs(
+    parts: ServiceParts,
+    limit: Limit,
+    state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
+    dataset: Annotated[
+        str | None,
+        Query(max_length=200, pattern=PRINTABLE, description="Only jobs on this dataset, by id or name."),
+    ] = None,
+    cursor: Cursor = None,
+) -> Page[JobView]:
+    """Jobs, the newest first."""
+    with parts.database.read() as session:
+        dataset_id = _dataset_id(session, dataset)
+        rows = list_jobs(session, limit=limit + 1, before=cursor, state=state, dataset_id=dataset_id)
+    return make_page(rows, limit, view_job)
+
+
+@router.get("/jobs/{job_id}", summary="Show a job", responses=answers(JOB_DETAIL, NotFound, Unavailable))
+def show_job(parts: ServiceParts, job_id: JobId) -> JobDetail:
+    """A job with its state and progress, its resolved configuration and why, its attempts and checkpoints."""
+    return _detail(parts, job_id)
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Cancel a job",
+    responses=answers(JOB_DETAIL, NotFound, IllegalMove, Unavailable),
+)
+def cancel(parts: ServiceParts, job_id: JobId) -> JobDetail:
+    """Withdraw a queued job at once; ask a running one to write a last checkpoint and stop."""
+    cancel_job(parts.database, job_id)
+    return _detail(parts, job_id)
+
+
+@router.post(
+    "/jobs/{job_id}/resume",
+    summary="Resume a job",
+    status_code=202,
+    responses=answers(JOB_DETAIL, NotFound, IllegalMove, Unavailable, status=202),
+)
+def resume(parts: ServiceParts, job_id: JobId) -> JobDetail:
+    """Queue a failed or cancelled job again; it goes on from its last checkpoint where it has one."""
+    resume_job(parts.database, job_id)
+    parts.relay.wake()
+    return _detail(parts, job_id)
+
+
+def _detail(parts: ServiceParts, job_id: str) -> JobDetail:
+    with parts.database.read() as session:
+        return detail_job(session, get_job(session, job_id))
+
+
+def _dataset_id(session: Session, id_or_name: str | None) -> str | None:
+    """An id is taken as it is: jobs on a deleted dataset can still be listed."""
+    if id_or_name is None or id_or_name.startswith("dataset_"):
+        return id_or_name
+    return find_dataset(session, id_or_name).id

@@ -1,0 +1,194 @@
+"""Every error as an RFC 9457 problem document, and its entry in OpenAPI: both made from the error tree."""
+
+import dataclasses
+import http
+import json
+import math
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, ClassVar, get_args
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.errors import CaliperError, InvalidInput
+from app.network.shape import DOCUMENTED
+
+MEDIA_TYPE = "application/problem+json"
+PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
+MAX_ERRORS = 50
+"""Most breaches that one problem lists."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One value of the request that is not allowed."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
+    pointer: str
+    """Name of the parameter, or path to the field in the body, parts joined by `/`."""
+    detail: str
+    """What is wrong with it."""
+    hint: str = ""
+    """What would be allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, as RFC 9457 describes it; an error may add members of its own."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {**DOCUMENTED, "extra": "allow"}
+
+    type: str
+    """URN of the kind of error."""
+    title: str
+    """The kind of error, in words."""
+    status: int
+    """The HTTP status."""
+    code: str
+    """Short name of the kind of error; stable, for programs."""
+    detail: str
+    """What was wrong, and where."""
+    hint: str = ""
+    """What would be allowed, or how to go on."""
+    pointer: str = ""
+    """Name of the parameter or field at fault."""
+    errors: tuple[Breach, ...] = field(default=())
+    """All values that are not allowed, where there are several."""
+
+
+def responses(*errors: type[CaliperError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of an operation's errors, by status; InvalidInput and CaliperError come with every one."""
+    by_status: dict[int | str, list[type[CaliperError]]] = {}
+    documented: tuple[type[CaliperError], ...] = (InvalidInput, *errors, CaliperError)
+    for error in dict.fromkeys(documented):
+        by_status.setdefault(error.status, []).append(error)
+    return {status: _document(found) for status, found in by_status.items()}
+
+
+def answer_problem(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """The response that carries a problem document."""
+    content = json.dumps(_finite(problem), allow_nan=False, default=str)
+    return Response(content, problem["status"], headers, MEDIA_TYPE)
+
+
+def answer_error(error: CaliperError) -> Response:
+    """The response to an error of the tree."""
+    headers = {"Retry-After": "5"} if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE else None
+    return answer_problem(error.problem(), headers)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error that an app can raise with a problem document."""
+    app.add_exception_handler(CaliperError, _on_caliper_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """A hint that names what would have been known, the nearest first."""
+    near = get_close_matches(name, known, 1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{meant}known: {', '.join(known)}" if known else "none is known here"
+
+
+async def _on_caliper_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CaliperError)
+    return answer_error(error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    breaches = [_breach(item, request) for item in error.errors()[:MAX_ERRORS]]
+    detail = "; ".join(f"{breach.pointer}: {breach.detail}" for breach in breaches[:3])
+    first = breaches[0]
+    listed = [dataclasses.asdict(breach) for breach in breaches]
+    refused = InvalidInput(detail, hint=first.hint, pointer=first.pointer, errors=listed)
+    return answer_error(refused)
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    """What the framework raises itself: an unknown route, a method that the route lacks."""
+    assert isinstance(error, HTTPException)
+    phrase = http.HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    hint = {404: "GET /docs lists the routes", 405: f"allowed: {(error.headers or {}).get('Allow', '')}"}
+    members = {
+        "type": f"urn:caliper:error:{code}",
+        "title": phrase,
+        "status": error.status_code,
+        "code": code,
+    }
+    problem = {**members, "detail": error.detail, "hint": hint.get(error.status_code, "")}
+    return answer_problem(problem, error.headers)
+
+
+async def _on_unexpected(request: Request, error: Exception) -> Response:
+    """An error that nobody raised on purpose: its trace goes to the log, only its number to the client."""
+    number = secrets.token_hex(8)
+    log.error("unexpected error", number=number, path=request.url.path, exc_info=error)
+    hint = "the service's log has the trace under this number"
+    return answer_error(CaliperError(f"unexpected error {number}", hint=hint, number=number))
+
+
+def _document(errors: list[type[CaliperError]]) -> dict[str, Any]:
+    examples = {
+        error.code: {"summary": error.title, "value": error(**_sample(error)).problem()} for error in errors
+    }
+    lines = [f"- `{error.code}`: {(error.__doc__ or '').splitlines()[0]}" for error in errors]
+    content = {MEDIA_TYPE: {"schema": PROBLEM_REF, "examples": examples}}
+    return {"description": "\n".join(lines), "content": content}
+
+
+def _sample(error: type[CaliperError]) -> dict[str, Any]:
+    """Arguments of an example of this error."""
+    if "name" in error.__init__.__annotations__:
+        return {"name": "bytes", "limit": 1_048_576, "actual": 1_048_577}
+    return {"detail": (error.__doc__ or error.title).splitlines()[0], "hint": "what would be allowed"}
+
+
+def _breach(item: Mapping[str, Any], request: Request) -> Breach:
+    place, *path = item["loc"]
+    pointer = "/".join(str(part) for part in path) or str(place)
+    if item["type"] == "json_invalid":
+        return Breach(str(place), f"no JSON: {item['ctx']['error']} at character {pointer}")
+    if item["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return Breach(pointer, "no such field", suggest(str(path[-1]), _fields_at(request, path[:-1])))
+    got = "" if item["type"] == "missing" else f" (got {str(item.get('input'))[:80]!r})"
+    return Breach(pointer, f"{item['msg']}{got}")
+
+
+def _fields_at(request: Request, path: list[Any]) -> list[str]:
+    """Names of the fields that the body's dataclass has at this path."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    kind = body.field_info.annotation if body is not None else None
+    for part in path:
+        owner = _dataclass_in(kind)
+        named = {item.name: item.type for item in dataclasses.fields(owner)} if owner else {}
+        kind = named.get(str(part))
+    owner = _dataclass_in(kind)
+    return [item.name for item in dataclasses.fields(owner)] if owner else []
+
+
+def _dataclass_in(kind: Any) -> Any:
+    """The dataclass that a type is or, such as `X | None`, holds."""
+    candidates: Iterator[Any] = (each for each in (kind, *get_args(kind)) if isinstance(each, type))
+    return next((each for each in candidates if dataclasses.is_dataclass(each)), None)
+
+
+def _finite(value: Any) -> Any:
+    """JSON cannot say NaN or infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,36 @@
+"""How a worker is shown."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from app.api.rows import view_row
+from app.network.shape import DOCUMENTED
+from app.registry.tables import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker that consumes a tier's queue."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
+    id: str
+    """Its node name."""
+    tier: str
+    """The GPU tier of its device."""
+    queue: str
+    """The queue that it consumes."""
+    device: dict[str, Any]
+    """Name and memory of its device."""
+    versions: dict[str, Any]
+    """What it runs: Python, torch, driver."""
+    started_at: datetime
+    """When it began to consume."""
+    seen_at: datetime
+    """When its consumer loop was last heard of."""
+
+
+def view_worker(row: Worker) -> WorkerView:
+    """A worker as it is shown."""
+    return view_row(row, WorkerView, seen_at=datetime.fromtimestamp(row.seen_at, UTC))

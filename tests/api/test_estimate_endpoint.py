@@ -1,0 +1,169 @@
+"""GET /estimate, /tiers and /recommendation: numbers by hand, every wrong query a clear refusal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from running_service import Service, is_problem, running
+
+from app.api.estimate import parse_hidden
+from app.errors import InvalidShape
+from app.settings import Settings
+
+TINY = "/estimate?obs_dim=4&hidden=8"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all: these operations keep nothing, and need no table."""
+    with running(Settings(data_dir=tmp_path_factory.mktemp("data"))) as started:
+        yield started
+
+
+def test_parameters_are_those_counted_by_hand(service: Service) -> None:
+    body = service.get(TINY).json()
+    # trunk 4·8+8; each head 8·64+64, then 64·3+3 for the actor and 64+1 for the critic
+    assert body["parameters"] == 40 + 2 * (8 * 64 + 64) + (64 * 3 + 3) + (64 + 1)
+    assert [layer["name"] for layer in body["layers"]] == [
+        "trunk.0",
+        "actor.0",
+        "actor.2",
+        "critic.0",
+        "critic.2",
+    ]
+    assert sum(layer["parameters"] for layer in body["layers"]) == body["parameters"]
+    assert body["rule_of_thumb"] == 4 * 8 + 8 * 64 * 2
+    assert body["rule_of_thumb_error_percent"] == pytest.approx(100 * (1056 / 1452 - 1), abs=1e-3)
+    assert body["first_layer_share"] == pytest.approx(40 / 1452)
+
+
+def test_the_notes_network_is_dominated_by_its_first_layer(service: Service) -> None:
+    body = service.get("/estimate?obs_dim=5300&hidden=2048,1024,512,256").json()
+    assert body["hidden_dims"] == [2048, 1024, 512, 256]
+    assert body["layers"][0]["parameters"] == 5300 * 2048 + 2048
+    assert 0.79 < body["first_layer_share"] < 0.81
+    sizes = body["disk"]["checkpoint"]
+    assert sizes["mb"] == round(sizes["bytes"] / 1e6, 2)
+    assert sizes["mib"] == round(sizes["bytes"] / 2**20, 2)
+    assert (
+        body["disk"]["weights_only"]["bytes"] * 2.9
+        < sizes["bytes"]
+        < body["disk"]["weights_only"]["bytes"] * 3.1
+    )
+
+
+def test_every_tier_has_a_verdict_and_a_default(service: Service) -> None:
+    body = service.get(TINY).json()
+    tiers = [tier["name"] for tier in service.get("/tiers").json()]
+    assert [fit["tier"] for fit in body["fits"]] == tiers
+    assert all(fit["fits"] == (fit["free_bytes"] >= 0) for fit in body["fits"])
+    assert [default["tier"] for default in body["tier_defaults"]] == tiers
+    assert {"tier": "low", "hidden_dims": [256, 128, 64]} in body["tier_defaults"]
+
+
+def test_hidden_may_be_written_in_both_ways(service: Service) -> None:
+    commas = service.get("/estimate?obs_dim=40&hidden=16,8").json()
+    repeated = service.get("/estimate?obs_dim=40&hidden=16&hidden=8").json()
+    assert commas == repeated
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [("action_dim=5", 130), ("layer_norm=true", 16), ("action_kind=gaussian&action_dim=3", 3)],
+)
+def test_options_change_the_parameters(service: Service, options: str, more: int) -> None:
+    plain = service.get(TINY).json()["parameters"]
+    assert service.get(f"{TINY}&{options}").json()["parameters"] == plain + more
+
+
+def test_settings_of_ppo_change_memory_not_the_file(service: Service) -> None:
+    small = service.get(f"{TINY}&num_envs=8").json()
+    large = service.get(f"{TINY}&num_envs=4096&num_steps=512").json()
+    assert large["memory"]["total_bytes"] > small["memory"]["total_bytes"]
+    assert large["minibatch_size"] == 4096 * 512 // 4
+    assert large["disk"]["weights_only"] == small["disk"]["weights_only"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "pointer"),
+    [
+        ("obs_dim=4&hidden=0", 422, "invalid_shape", "hidden_dims[0]"),
+        ("obs_dim=4&hidden=-3", 422, "invalid_shape", "hidden_dims[0]"),
+        ("obs_dim=4&hidden=1000000000", 413, "limit_exceeded", "hidden_dims[0]"),
+        ("obs_dim=4&hidden=abc", 422, "invalid_shape", "hidden"),
+        ("obs_dim=4&hidden=", 422, "invalid_shape", "hidden"),
+        ("obs_dim=4&hidden=8,,4", 422, "invalid_shape", "hidden"),
+        ("obs_dim=4&hidden=1_0", 422, "invalid_shape", "hidden"),
+        ("obs_dim=4&hidden=%D9%A1", 422, "invalid_shape", "hidden"),
+        ("obs_dim=4&hidden=" + "9" * 5000, 422, "invalid_shape", "hidden"),
+        ("obs_dim=4&hidden=" + ",".join(["8"] * 17), 413, "limit_exceeded", "hidden_dims"),
+        ("obs_dim=4", 422, "invalid_input", "hidden"),
+        ("hidden=8", 422, "invalid_input", "obs_dim"),
+        ("obs_dim=0&hidden=8", 422, "invalid_shape", "obs_dim"),
+        ("obs_dim=10000001&hidden=8", 413, "limit_exceeded", "obs_dim"),
+        ("obs_dim=1e3&hidden=8", 422, "invalid_input", "obs_dim"),
+        ("obs_dim=4&hidden=8&action_kind=continuous", 422, "invalid_input", "action_kind"),
+        ("obs_dim=4&hidden=8&num_envs=0", 422, "invalid_config", "num_envs"),
+        ("obs_dim=4&hidden=8&num_minibatches=7", 422, "invalid_config", "num_minibatches"),
+        ("obs_dim=4&hidden=8&dataset_bytes=-1", 422, "invalid_input", "dataset_bytes"),
+    ],
+)
+def test_wrong_values_are_refused_with_their_pointer(
+    service: Service, query: str, status: int, code: str, pointer: str
+) -> None:
+    problem = is_problem(service.get(f"/estimate?{query}"), status, code)
+    assert problem["pointer"] == pointer
+    assert len(problem["detail"]) < 300
+
+
+def test_an_unknown_parameter_is_refused_with_the_known_ones(service: Service) -> None:
+    problem = is_problem(service.get("/estimate?obs_dim=4&hiden=8"), 422, "invalid_input")
+    assert problem["pointer"] == "hiden"
+    assert problem["hint"].startswith("did you mean hidden?")
+    for known in ("obs_dim", "hidden", "num_envs", "device"):
+        assert known in problem["hint"]
+
+
+def test_several_breaches_are_all_listed(service: Service) -> None:
+    problem = is_problem(service.get("/estimate?obs_dim=a&hidden=8&num_envs=b"), 422, "invalid_input")
+    assert {breach["pointer"] for breach in problem["errors"]} == {"obs_dim", "num_envs"}
+
+
+def test_tiers_are_the_notes_table(service: Service) -> None:
+    tiers = {tier["name"]: tier for tier in service.get("/tiers").json()}
+    assert tiers["h100"]["hidden_dims"] == [1024, 512, 256]
+    assert (
+        tiers["low"]["smallest_bytes"] < tiers["medium"]["smallest_bytes"] < tiers["high"]["smallest_bytes"]
+    )
+    is_problem(service.get("/tiers?name=h100"), 422, "invalid_input")
+
+
+def test_little_data_is_recommended_a_smaller_network(service: Service) -> None:
+    few: dict[str, Any] = service.get("/recommendation?rows=2335&obs_dim=5300&use_case=complex").json()
+    many = service.get("/recommendation?rows=100000000&obs_dim=5300&use_case=complex").json()
+    assert many["chosen"]["hidden_dims"] == [2048, 1024, 512, 256]
+    assert few["chosen"]["parameters"] < many["chosen"]["parameters"]
+    assert few["warnings"]
+    assert many["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("rows=0&obs_dim=5", "rows"),
+        ("rows=5&obs_dim=0", "obs_dim"),
+        ("rows=5", "obs_dim"),
+        ("rows=5&obs_dim=5&use_case=luck", "use_case"),
+        ("rows=5&obs_dim=5&tier=low", "tier"),
+    ],
+)
+def test_a_wrong_recommendation_query_is_refused(service: Service, query: str, pointer: str) -> None:
+    answer = service.get(f"/recommendation?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["pointer"] == pointer
+
+
+def test_parse_hidden_takes_blanks_around_numbers() -> None:
+    assert parse_hidden(["16, 8", " 4"]) == (16, 8, 4)
+    with pytest.raises(InvalidShape, match="no width"):
+        parse_hidden(["16;8"])
