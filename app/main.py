@@ -31,6 +31,7 @@ from app.api import (
 )
 from app.api.background import Repeated
 from app.api.dependencies import MAX_PARALLEL_READS, Parts
+from app.api.docs import install_docs
 from app.api.measurements import Observe, RequestMeasurements
 from app.api.openapi import describe_api
 from app.api.problems import install_handlers
@@ -63,13 +64,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     parts = build_parts(settings or get_settings())
     configure_logging(parts.settings)
     app = FastAPI(
-        title="Caliper", version=_version(), lifespan=run_background, redoc_url=None, redirect_slashes=False
+        title="Caliper",
+        version=_version(),
+        lifespan=run_background,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.parts = parts
     app.add_middleware(Observe, measurements=parts.measurements)
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    install_docs(app)
     app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
     return app
 

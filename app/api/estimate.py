@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from app.api.examples import DIMS, SIZED, answers, plain
 from app.api.operation import Operation
 from app.api.parameters import documented_like, fields_as
-from app.errors import InvalidConfig, InvalidShape, LimitExceeded
+from app.errors import InvalidConfig, InvalidShape
 from app.network.config import PPOConfig
 from app.network.device_overhead import DeviceType
 from app.network.estimate import Estimate, estimate
@@ -85,7 +85,6 @@ async def read_plan(
         },
         InvalidShape,
         InvalidConfig,
-        LimitExceeded,
     ),
 )
 async def estimate_network(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from app.api.examples import answers, plain
 from app.api.operation import Operation
-from app.errors import InvalidConfig, InvalidShape, LimitExceeded
+from app.errors import InvalidConfig, InvalidShape
 from app.network.recommend import Recommendation, recommend
 from app.network.shape import ActionKind
 from app.network.use_cases import UseCaseName
@@ -19,7 +19,7 @@ EXAMPLE = plain(recommend("production", 2335, 5300), Recommendation)
 @router.get(
     "/recommendation",
     summary="Recommend a network",
-    responses=answers(EXAMPLE, InvalidShape, InvalidConfig, LimitExceeded),
+    responses=answers(EXAMPLE, InvalidShape, InvalidConfig),
 )
 async def recommend_network(
     rows: Annotated[int, Query(le=10**15, description="Bars to train on.", examples=[2335])],

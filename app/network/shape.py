@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from app.errors import InvalidShape, LimitExceeded
+from app.errors import InvalidShape
 
 HEAD_DIM = 64
 """Width of the hidden layer of both heads."""
@@ -56,7 +56,7 @@ class Layer:
 class NetworkShape:
     """Everything that decides how many parameters a policy network has.
 
-    Raises InvalidShape for a network that cannot exist, LimitExceeded for one past `limits`.
+    Raises InvalidShape for a network that cannot exist or is past `limits`.
     """
 
     obs_dim: int
@@ -140,15 +140,13 @@ def count_values(shape: tuple[int, ...]) -> int:
 
 
 def check_hidden_dims(hidden_dims: tuple[int, ...], limits: ShapeLimits = ShapeLimits()) -> None:
-    """Raise InvalidShape or LimitExceeded unless these widths can be a trunk."""
+    """Raise InvalidShape unless these widths can be a trunk."""
     if not hidden_dims:
         raise InvalidShape(
             "hidden_dims is empty", hint="give 1 or more widths, e.g. 512,256,128", pointer="hidden_dims"
         )
     if len(hidden_dims) > limits.max_layers:
-        raise LimitExceeded(
-            "hidden_dims layers", limit=limits.max_layers, actual=len(hidden_dims), pointer="hidden_dims"
-        )
+        raise _past("hidden_dims layers", limits.max_layers, len(hidden_dims), "hidden_dims")
     for index, width in enumerate(hidden_dims):
         check_whole(f"hidden_dims[{index}]", width, limits.max_width)
 
@@ -158,9 +156,14 @@ def check_whole(name: str, value: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidShape(f"{name} is {value!r}", hint=f"a whole number from 1 to {most:,}", pointer=name)
     if value > most:
-        raise LimitExceeded(
-            name, limit=most, actual=value, hint=f"a whole number from 1 to {most:,}", pointer=name
-        )
+        raise _past(name, most, value, name)
+
+
+def _past(name: str, limit: int, actual: int, pointer: str) -> InvalidShape:
+    """A limit of the shape is one of its values (422), not of the request's size (413)."""
+    detail = f"{name}: {actual:,} exceeds the limit of {limit:,}"
+    members = {"limit_name": name, "limit": limit, "actual": actual}
+    return InvalidShape(detail, hint=f"a whole number from 1 to {limit:,}", pointer=pointer, **members)
 
 
 def _linear(prefix: str, width: int, out: int) -> Iterator[tuple[str, tuple[int, ...]]]:

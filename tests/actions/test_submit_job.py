@@ -16,7 +16,6 @@ from app.errors import (
     InvalidDataset,
     InvalidInput,
     InvalidShape,
-    LimitExceeded,
     NotFound,
 )
 from app.jobs.plan import TrainingPlan
@@ -94,7 +93,7 @@ def test_the_strongest_live_worker_decides_the_tier(registry: Database, settings
         ({"initial_checkpoint": "nope"}, NotFound, "no checkpoint 'nope'"),
         ({"hidden_dims": []}, InvalidShape, "hidden_dims is empty"),
         ({"hidden_dims": [0]}, InvalidShape, r"hidden_dims\[0\] is 0"),
-        ({"hidden_dims": [10**9]}, LimitExceeded, "1,000,000,000 exceeds the limit"),
+        ({"hidden_dims": [10**9]}, InvalidShape, "1,000,000,000 exceeds the limit"),
         ({"hidden_dims": [60_000, 60_000]}, DoesNotFit, "the run needs"),
         ({"total_timesteps": 0}, InvalidConfig, "total_timesteps is 0"),
         ({"tier": "tpu"}, InvalidInput, "unknown tier 'tpu'"),

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import InvalidConfig, LimitExceeded
+from app.errors import InvalidConfig, InvalidShape
 from app.network.config import PPOConfig
 
 
@@ -56,7 +56,7 @@ def test_fields_alone_may_be_checked_before_the_batch_is_known() -> None:
 
 
 def test_too_wide_a_layer_passes_a_limit() -> None:
-    with pytest.raises(LimitExceeded):
+    with pytest.raises(InvalidShape):
         PPOConfig(hidden_dims=(10**6,)).check()
 
 
