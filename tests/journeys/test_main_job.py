@@ -112,7 +112,10 @@ def test_train_inspect_compare_remember(client: Client, tmp_path: Path) -> None:
     diff = client.diff(checkpoints[0]["id"], checkpoints[1]["id"])
     assert diff["weights_load"] is False
     assert client.diff(checkpoints[0]["id"], checkpoints[0]["id"])["weights_load"] is True
-    assert {point["name"] for point in client.metrics(jobs[0]["id"])["points"]} >= {"policy_loss", "steps_per_second"}
+    assert {point["name"] for point in client.metrics(jobs[0]["id"])["points"]} >= {
+        "policy_loss",
+        "steps_per_second",
+    }
     assert client.ready()["status"] == "ready"
     again = client.upload_checkpoint(file, name="copy")
     assert again["sha256"] == checkpoints[0]["sha256"]
@@ -171,7 +174,13 @@ def test_a_stopped_stack_hands_its_job_over_to_the_next(settings: Settings) -> N
         upload(client)
         job = client.submit_job(LONG)
         until(has_progress(client, job["id"]))
-    assert processes("redis-server") == processes("uvicorn") == processes("celery") == processes("worker.run") == []
+    assert (
+        processes("redis-server")
+        == processes("uvicorn")
+        == processes("celery")
+        == processes("worker.run")
+        == []
+    )
     with LocalStack(settings) as second, Client(second.url) as client:
         until(lambda: client.job(job["id"])["attempt"] == 2)
         attempt, again = client.job(job["id"])["attempts"]
