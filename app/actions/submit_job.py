@@ -91,7 +91,10 @@ def _choose_tier(session: Session, settings: Settings, spec: JobSpec) -> tuple[T
         tier = next(tier for tier in TIERS.values() if tier.name in alive)
         reason = f"the strongest tier with a live worker ({len(workers)} alive)"
     else:
-        tier, reason = find_tier(settings.default_tier or "cpu"), "the service's default; no worker is alive yet"
+        tier, reason = (
+            find_tier(settings.default_tier or "cpu"),
+            "the service's default; no worker is alive yet",
+        )
     nominal = settings.cpu_memory_bytes if tier.name == "cpu" else tier.smallest_bytes
     known = [int(worker.device.get("total_bytes", nominal)) for worker in workers if worker.tier == tier.name]
     return tier, reason, min([nominal, *known])
