@@ -7,6 +7,7 @@ queued ──claim──> running ──finish──> succeeded
 ^───────────────────resume─────────────────────┘
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,10 +70,7 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 """States in which no worker holds or awaits the job."""
 
 
-def check_move(move: Move, state: State, job_id: str) -> None:
-    """Raise IllegalMove unless `move` may start from `state`."""
-    if state not in move.sources:
-        allowed = ", ".join(sorted(move.sources))
-        raise IllegalMove(
-            f"job {job_id} is {state}; it cannot {move.name}", hint=f"allowed when: {allowed}", state=state
-        )
+def refuse_move(wish: str, allowed: Iterable[State], state: State, job_id: str) -> IllegalMove:
+    """The error for a wish, such as to have it `cancelled`, that the job's state does not allow."""
+    hint = f"allowed when: {', '.join(sorted(allowed))}"
+    return IllegalMove(f"job {job_id} is {state}; it cannot be {wish}", hint=hint, state=state)

@@ -27,8 +27,8 @@ class JobSpec:
     """What the policy is for; the network then follows from the notes' use-case table. Not beside training_mode."""
     hidden_dims: list[int] | None = None
     """Widths of the trunk's layers; overrides what tier or use case would choose."""
-    seed: int = 1
-    """Seed of weights, action sampling, shuffling and episode starts."""
+    seed: int | None = None
+    """Seed of weights, action sampling, shuffling and episode starts; 1 where left out."""
     tier: str | None = None
     """GPU tier to train on; where left out, the strongest that has a live worker."""
     overrides: dict[str, Any] = field(default_factory=dict)

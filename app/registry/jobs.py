@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, check_move
+from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, refuse_move
 from app.registry.attempts import move_job
 from app.registry.events import record_event
 from app.registry.outbox import add_message
@@ -63,7 +63,7 @@ def cancel(session: Session, job_id: str) -> Job:
         return withdrawn
     session.refresh(job, with_for_update=True)
     if job.state in ENDED:
-        check_move(WITHDRAW, State(job.state), job_id)
+        raise refuse_move("cancelled", (State.QUEUED, State.RUNNING), State(job.state), job_id)
     if job.desired != Desired.CANCEL:
         job.desired = Desired.CANCEL
         session.flush()
@@ -84,8 +84,7 @@ def resume(session: Session, job_id: str) -> Job:
     resumed = move_job(session, job_id, RESUME, values=values)
     if resumed is None:
         session.refresh(job)
-        check_move(RESUME, State(job.state), job_id)
-        raise NotFound(f"job {job_id} vanished while it was resumed")
+        raise refuse_move("resumed", RESUME.sources, State(job.state), job_id)
     record_event(
         session, job_id, "state", {"state": resumed.state, "reason": "resumed", "from": resumed.resume_from}
     )

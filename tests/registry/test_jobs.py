@@ -97,7 +97,7 @@ def test_an_ended_job_cannot_be_cancelled(database: Database, dataset: Dataset, 
                 else fail_job(session, taken.hold, {"code": "x"}, Outcome.FAILED)
             )
             assert ended
-    with database.write() as session, pytest.raises(IllegalMove, match="cannot withdraw"):
+    with database.write() as session, pytest.raises(IllegalMove, match="cannot be cancelled"):
         cancel(session, job_id)
 
 
@@ -115,7 +115,7 @@ def test_a_cancelled_job_resumes_with_a_fresh_count_of_failures(database: Databa
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
 def test_only_an_unsuccessful_end_can_be_resumed(database: Database, dataset: Dataset, state: str) -> None:
     job_id = add(database, dataset, state=state)
-    with database.write() as session, pytest.raises(IllegalMove, match=f"is {state}; it cannot resume"):
+    with database.write() as session, pytest.raises(IllegalMove, match=f"is {state}; it cannot be resumed"):
         resume(session, job_id)
 
 
