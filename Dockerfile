@@ -57,4 +57,4 @@ USER 10001:10001
 # The consuming process answers, also while its child trains.
 HEALTHCHECK --interval=60s --timeout=30s --start-period=60s --retries=3 \
     CMD ["sh", "-c", "celery -A worker.main:app inspect ping -d \"caliper@$(hostname)\" -t 10"]
-CMD ["celery", "-A", "worker.main:app", "worker", "-P", "prefork", "-c", "1", "-Q", "caliper.cpu", "-n", "caliper@%h", "-l", "INFO", "--without-gossip", "--without-mingle"]
+CMD ["celery", "-A", "worker.main:app", "worker", "-P", "prefork", "-c", "1", "-n", "caliper@%h", "-l", "INFO", "--without-gossip", "--without-mingle"]

@@ -1,7 +1,8 @@
 """The Celery app of a worker: one per GPU, consuming its tier's queue.
 
-Start it as `celery -A worker.main worker -P prefork -c 1 -Q <queue>`. The consuming process never touches
-CUDA: the device is described by a child process, and training runs in another.
+Start it as `celery -A worker.main worker -P prefork -c 1`; without `-Q` it consumes the queue of the tier that
+CALIPER_DEFAULT_TIER or its own device says. The consuming process never touches CUDA: the device is
+described by a child process, and training runs in another.
 """
 
 import logging
@@ -30,13 +31,22 @@ def worker_id(hostname: str) -> str:
     return hostname or socket.gethostname()
 
 
+def _choose_queue(instance: Any, **_: Any) -> None:
+    """Consume the tier's queue where the command line named none."""
+    queues = instance.app.amqp.queues
+    if set(queues.consume_from) == {instance.app.conf.task_default_queue}:
+        tier = settings.default_tier or probe_device()["tier"]
+        queues.select([settings.queue_name(tier)])
+
+
 def _announce(sender: Any, **_: Any) -> None:
     """Register the worker and renew its row from the consumer's own loop: proof that it consumes."""
     database = Database(settings.database_url)
     device = probe_device()
     name = worker_id(sender.hostname)
     queue = next(iter(app.amqp.queues.consume_from))
-    row = describe_worker(name, queue, device["tier"], device["device"], device["versions"])
+    tier = queue.removeprefix(settings.queue_name(""))
+    row = describe_worker(name, queue, tier, device["device"], device["versions"])
     with database.write() as session:
         register_worker(session, row)
     sender.timer.call_repeatedly(settings.heartbeat_seconds, _renew, (database, name))
@@ -67,6 +77,7 @@ def _configure_logs(loglevel: int, **_: Any) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
+signals.celeryd_after_setup.connect(_choose_queue)
 signals.worker_ready.connect(_announce)
 signals.worker_shutting_down.connect(_stop_trainer)
 signals.worker_shutdown.connect(_leave)
