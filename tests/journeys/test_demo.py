@@ -12,9 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journeys"), pytest.mark
 
 def test_the_demo_does_all_that_it_says(tmp_path: Path) -> None:
     command = [
-        sys.executable,
-        "-m",
-        "app.cli",
+        str(Path(sys.executable).parent / "caliper"),
         "demo",
         "--timesteps",
         "4096",
