@@ -24,7 +24,7 @@ def train_command(  # noqa: PLR0913 - the options of a command
         str | None, typer.Option(help="quick, production, complex, limited_data or extended.")
     ] = None,
     tier: Annotated[str | None, typer.Option(help="GPU tier; else the strongest with a live worker.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; else 1.")] = None,
     name: Annotated[str, typer.Option(help="A name to find the job by.", show_default=False)] = "",
     start_from: Annotated[
         str | None, typer.Option("--from", help="Checkpoint whose weights to start from.")
@@ -57,15 +57,20 @@ def train_command(  # noqa: PLR0913 - the options of a command
     }
     spec = {key: value for key, value in wanted.items() if value not in (None, "", {})}
     with connect(url) as client:
-        job = client.submit_job(spec)
-        terminal.say(
-            f"{job['id']} on tier {job['tier']}: {figures.chain(job['obs_dim'], job['hidden_dims'], 'actions')}"
-        )
-        terminal.say(f"its checkpoints will have {job['predicted_bytes']:,} bytes each")
+        job = submit_spec(client, spec)
         if detach:
             show_job(job, as_json=as_json)
         else:
             watch_job(client, job["id"], as_json=as_json)
+
+
+def submit_spec(client: Client, spec: dict[str, Any]) -> dict[str, Any]:
+    """Submit a job and say what network it trains and how large its checkpoints will be."""
+    job = client.submit_job(spec)
+    network = figures.chain(job["obs_dim"], job["hidden_dims"], "actions")
+    terminal.say(f"{job['id']} on tier {job['tier']}: {network}")
+    terminal.say(f"its checkpoints will have {job['predicted_bytes']:,} bytes each")
+    return job
 
 
 def watch_job(client: Client, job_id: str, *, as_json: bool = False) -> None:

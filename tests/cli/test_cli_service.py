@@ -93,7 +93,6 @@ def test_train_submits_follows_and_shows_the_result(caliper: CommandLine) -> Non
         "dataset": "googl",
         "total_timesteps": 100,
         "hidden_dims": [8, 4],
-        "seed": 1,
         "overrides": {"gamma": 0.995, "activation": "relu"},
     }
     assert "running on gpu-1" in done.stderr
