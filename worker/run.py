@@ -33,7 +33,13 @@ from worker.record import HoldLost, Recorder
 from worker.save import load_checkpoint
 
 PROGRESS_SECONDS = 0.5
-"""Least time between two progress records; updates in between are not recorded."""
+"""Least time between two progress records at first; updates in between are not recorded."""
+
+PROGRESS_SECONDS_MAX = 10.0
+"""The same after hours: a long run leaves thousands of points, not millions."""
+
+PROGRESS_RECORDS = 2_000
+"""Records after which the time between them begins to grow with the run's."""
 
 
 @dataclass
@@ -127,7 +133,7 @@ class TrainingRun:
         for progress in self.assembly.trainer.train():
             last = progress.update == progress.num_updates
             now = time.monotonic()
-            if last or now - reported_at >= PROGRESS_SECONDS:
+            if last or now - reported_at >= progress_pause(now - started):
                 reported_at = now
                 self._report(progress, (progress.global_step - first_step) / (now - started))
             if last:
@@ -174,6 +180,11 @@ class TrainingRun:
                 "last_progress": self.progress,
             }
         )
+
+
+def progress_pause(elapsed: float) -> float:
+    """Seconds between two progress records of a run that has lasted so long."""
+    return min(PROGRESS_SECONDS_MAX, max(PROGRESS_SECONDS, elapsed / PROGRESS_RECORDS))
 
 
 def main(job_id: str, fence: int) -> int:

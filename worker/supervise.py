@@ -100,6 +100,11 @@ class Watch:
     _asked_at: float | None = None
     _beat_at: float = field(default_factory=time.monotonic)
 
+    @property
+    def asked(self) -> bool:
+        """Whether the trainer was asked to stop."""
+        return self._asked_at is not None
+
     def until_end(self) -> None:
         """Return once the trainer has ended, by itself or because it had to."""
         while self._still_runs():
@@ -145,7 +150,7 @@ class Watch:
             return wanted_of(session, self.hold)
 
     def _ask_to_stop(self) -> None:
-        if self._asked_at is None:
+        if not self.asked:
             self._asked_at = time.monotonic()
             self.trainer.terminate()
 
@@ -161,12 +166,18 @@ def settle(database: Database, hold: Hold, watch: Watch, tail: str) -> None:
         if not holds_job(session, hold):
             return
         if watch.cancelled:
-            ending = "killed after the grace time" if watch.killed else "checkpointed and stopped"
-            stop_job(session, hold, f"cancelled: {ending}")
-        elif code == exits.STOPPED or (_stopping[0] and watch.killed):
-            interrupt_job(session, hold, "the worker was asked to stop")
+            stop_job(session, hold, f"cancelled: {describe_stop(watch)}")
+        elif watch.asked:
+            interrupt_job(session, hold, f"the worker was asked to stop: {describe_stop(watch)}")
         else:
             lose_attempt(session, hold, Outcome.CRASHED, describe_crash(code, tail))
+
+
+def describe_stop(watch: Watch) -> str:
+    """What became of a trainer that was asked to stop."""
+    if watch.trainer.returncode == exits.STOPPED:
+        return "checkpointed and stopped"
+    return "killed after the grace time" if watch.killed else "stopped before it could write a checkpoint"
 
 
 def describe_crash(code: int, tail: str) -> str:

@@ -115,10 +115,15 @@ def interrupt_job(session: Session, hold: Hold, reason: str) -> bool:
 
 
 def lose_attempt(session: Session, hold: Hold, outcome: Outcome, reason: str) -> bool:
-    """Queue the job again after a crash or a lost worker, or fail it when its attempts are used up."""
+    """Queue the job again after a crash or a lost worker, or fail it when its attempts are used up.
+
+    A job that its user wanted cancelled ends as cancelled: its last checkpoint stays.
+    """
     job = session.get(Job, hold.job_id)
     if job is None:
         return False
+    if job.desired == Desired.CANCEL:
+        return stop_job(session, hold, f"cancelled; {reason}")
     if job.failures + 1 < job.max_attempts:
         return _requeue(session, hold, outcome, reason, values={"failures": Job.failures + 1})
     error = {

@@ -115,6 +115,17 @@ def test_lost_attempts_end_at_the_cap_with_the_reason(database: Database, job_id
         assert "signal 9; attempt 2 of 2" in job.error["detail"]
 
 
+def test_a_lost_attempt_of_a_cancelled_job_is_its_end(database: Database, job_id: str) -> None:
+    hold = claim(database, job_id)
+    with database.write() as session:
+        cancel(session, job_id)
+        assert lose_attempt(session, hold, Outcome.WORKER_LOST, "no heartbeat")
+    with database.read() as session:
+        job = get_job(session, job_id)
+        assert (job.state, job.failures) == ("cancelled", 0)
+        assert list_attempts(session, job_id)[0].reason == "cancelled; no heartbeat"
+
+
 def test_an_interruption_costs_no_attempt(database: Database, job_id: str) -> None:
     for _ in range(5):
         hold = claim(database, job_id)

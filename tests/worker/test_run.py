@@ -20,7 +20,7 @@ from app.registry.tables import Checkpoint, Job
 from app.settings import Settings
 from app.storage import Storage, Stored
 from worker import exits
-from worker.run import StopFlag, TrainingRun
+from worker.run import StopFlag, TrainingRun, progress_pause
 from worker.save import load_checkpoint, save_checkpoint
 
 
@@ -172,6 +172,10 @@ def test_a_stopped_run_resumes_to_the_very_same_bits(desk: Desk) -> None:
     )
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_a_long_run_reports_less_often() -> None:
+    assert [progress_pause(seconds) for seconds in (0, 1_000, 4_000, 10**6)] == [0.5, 0.5, 2.0, 10.0]
 
 
 def test_only_the_newest_periodic_checkpoint_is_kept(desk: Desk) -> None:

@@ -144,6 +144,19 @@ def test_a_stopping_worker_hands_the_job_back_with_a_checkpoint(
     assert left.resume_from is not None
 
 
+def test_a_trainer_stopped_before_it_was_ready_costs_no_attempt(
+    registry: Database, settings: Settings, submit: Callable[..., Job]
+) -> None:
+    job = submit(**LONG)
+    supervise.announce_stop()
+    supervise_job(job.id, "worker", settings)
+    left = job_of(registry, job)
+    assert (left.state, left.failures, left.attempt) == ("queued", 0, 1)
+    with registry.read() as session:
+        (attempt,) = list_attempts(session, job.id)
+    assert attempt.outcome == "interrupted"
+
+
 def test_a_trainer_whose_job_was_given_away_is_killed(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
