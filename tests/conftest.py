@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -16,6 +17,10 @@ from app.local.services import answers_ping, redis_service
 from app.registry.database import Database, migrate, new_id
 from app.settings import ENV_PREFIX, Settings
 from app.storage import Storage
+
+# No deadline: how long one example takes says more of the machine's other work than of the code.
+hypothesis.settings.register_profile("caliper", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("caliper")
 
 
 @pytest.fixture(scope="session")
