@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from app.errors import CaliperError, InvalidConfig, TrainingFailed, Unavailable
+from app.errors import CaliperError, InvalidConfig, OutOfDeviceMemory, TrainingFailed, Unavailable
 from app.jobs.plan import TrainingPlan
 from app.market.bars import load_bars
 from app.registry.attempts import Hold
@@ -83,6 +83,8 @@ class TrainingRun:
         except Unavailable:
             raise  # the registry may come back: another attempt may do better
         except CaliperError as error:
+            if isinstance(error, OutOfDeviceMemory):
+                error.extra["estimated_bytes"] = job.estimate["memory"]["total_bytes"]
             self.recorder.fail(error)
             return exits.DONE
 

@@ -229,6 +229,21 @@ def test_divergence_fails_the_job_with_the_reason(desk: Desk) -> None:
     assert done.error["code"] == "training_diverged"
 
 
+def test_a_full_device_fails_the_job_with_the_estimate_beside_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("worker.ppo.learn.Learner.learn", full)
+    job = desk.submit()
+    desk.run(desk.claim(job))
+    error = desk.job(job).error
+    assert error is not None
+    assert error["code"] == "out_of_device_memory"
+    assert error["estimated_bytes"] == job.estimate["memory"]["total_bytes"]
+
+
 def test_missing_bars_fail_the_job_clearly(desk: Desk) -> None:
     job = desk.submit()
     for path in desk.storage.objects.rglob("*"):
