@@ -15,18 +15,21 @@ def main(arguments: list[str]) -> int:
     """Read the request from the arguments, fence this process in, inspect, answer."""
     request = json.loads(arguments[0])
     _fence(request["max_memory_bytes"], request["max_cpu_seconds"])
-    with os.fdopen(0, "rb", closefd=False) as file:
+    with os.fdopen(0, "rb", buffering=0, closefd=False) as file:
         answer = _answer(file, request)
     sys.stdout.write(json.dumps(answer, allow_nan=False))
     return 0
 
 
 def _fence(memory: int, seconds: int) -> None:
-    """No more memory or time than given, no file written, no core dumped."""
+    """No more memory or time than given, no file written, no process started, no core dumped.
+
+    The hard limit of the time is higher, so that its end is SIGXCPU, which nothing else sends, not SIGKILL.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
+        resource.setrlimit(limit, (0, 0))
 
 
 def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:

@@ -6,19 +6,23 @@ between and after. Fields: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local), .12 (c
 """
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.checkpoint.directory import Directory, Member, find_directory, parse_members
 from app.checkpoint.findings import Findings
 from app.checkpoint.limits import Meter
+from app.checkpoint.local_header import ENCRYPTED, LOCAL_SIZE, read_local
 from app.checkpoint.source import BytesSource, PartSource, Source
 from app.errors import LimitExceeded, UnreadableCheckpoint
 
-LOCAL_SIZE = 30
 STORED, DEFLATED = 0, 8
 _RATIO_FLOOR = 64 * 1024
-_ENCRYPTED = 0x2041  # bits 0, 6 and 13: encrypted, strongly encrypted, masked headers
-_DESCRIPTOR = 0x8
+_MOST_DESCRIPTOR = 24
+_MOST_GAP = 192
+"""Alignment to 64 bytes, the head of its extra field, and a data descriptor stay below this."""
+_USUAL_EXTRA = 72
+_MOST_PREFETCHED = 1 << 20
 
 
 @dataclass(slots=True)
@@ -35,7 +39,7 @@ class Archive:
     def read(self, name: str) -> bytes:
         """A member's bytes, decompressed, bounded, and checked by CRC."""
         member = self.members[name]
-        self.meter.check("max_member_bytes", member.size)
+        self.meter.check("max_member_bytes", max(member.size, member.packed))
         part = self._part(member)
         if member.method == STORED:
             data = part.read_at(0, part.size)
@@ -56,39 +60,46 @@ class Archive:
         """The location of a member, for findings."""
         return f"{self.location}{name}"
 
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Fetch these members' headers and bytes ahead, in as few requests as can be."""
+        self.source.prefetch(self._span(self.members[name]) for name in names)
+
+    def check_headers(self) -> None:
+        """Compare every local header with the directory, weights' records included; one small read each."""
+        ordered = sorted(self.members.values(), key=lambda member: member.offset)
+        ends = [*(member.offset for member in ordered[1:]), self.directory.start]
+        for member, end in zip(ordered, ends, strict=False):
+            try:
+                start = read_local(
+                    self.source, self.directory.shift, member, self.findings, self.location, with_extra=False
+                )
+            except UnreadableCheckpoint as error:
+                self.findings.add("header_mismatch", "high", self.at(member.name), error.detail)
+                continue
+            if member.method == STORED and member.size != member.packed:
+                text = f"stored, yet {member.packed:,} bytes are to become {member.size:,}"
+                self.findings.add("header_mismatch", "high", self.at(member.name), text)
+            self._check_room(member, start - self.directory.shift + member.packed, end)
+
+    def _check_room(self, member: Member, data_end: int, next_start: int) -> None:
+        """What lies between a member's bytes and what follows may be its data descriptor, no more."""
+        if data_end > next_start:
+            text = "it overlaps what follows it, so the same bytes serve as two things"
+            self.findings.add("overlapping_member", "high", self.at(member.name), text)
+        elif next_start - data_end > _MOST_DESCRIPTOR:
+            text = f"{next_start - data_end:,} bytes after it belong to no member"
+            self.findings.add("hidden_bytes", "medium", self.at(member.name), text)
+
+    def _span(self, member: Member) -> tuple[int, int]:
+        length = LOCAL_SIZE + len(member.raw_name) + _USUAL_EXTRA + member.packed
+        return self.directory.shift + member.offset, min(length, _MOST_PREFETCHED)
+
     def _part(self, member: Member) -> PartSource:
-        if member.flags & _ENCRYPTED:
-            raise self._error(member.name, "it is encrypted", "a checkpoint without a password")
-        start = self.directory.shift + member.offset
-        header = self.source.read_at(start, LOCAL_SIZE)
-        if header[:4] != b"PK\x03\x04":
-            raise self._error(member.name, "no local header stands where the directory says", "")
-        name_length = int.from_bytes(header[26:28], "little")
-        extra_length = int.from_bytes(header[28:30], "little")
-        name = self.source.read_at(start + LOCAL_SIZE, name_length)
-        self._compare(member, header, name)
+        start = read_local(self.source, self.directory.shift, member, self.findings, self.location)
         if member.method == STORED and member.size != member.packed:
             text = f"stored, yet {member.packed:,} bytes are to become {member.size:,}"
             raise self._error(member.name, text, "")
-        return PartSource(self.source, start + LOCAL_SIZE + name_length + extra_length, member.packed)
-
-    def _compare(self, member: Member, header: bytes, name: bytes) -> None:
-        """Local and central header must say the same."""
-        flags, method = int.from_bytes(header[6:8], "little"), int.from_bytes(header[8:10], "little")
-        crc, packed, size = (int.from_bytes(header[at : at + 4], "little") for at in (14, 18, 22))
-        lies = [
-            ("name", name != member.raw_name),
-            ("method", method != member.method),
-            ("encryption", (flags ^ member.flags) & _ENCRYPTED != 0),
-        ]
-        if not flags & _DESCRIPTOR:
-            lies += [("checksum", crc != member.crc)]
-            lies += [("packed size", packed not in (member.packed, 0xFFFFFFFF))]
-            lies += [("size", size not in (member.size, 0xFFFFFFFF))]
-        wrong = [what for what, differs in lies if differs]
-        if wrong:
-            text = f"local and central header disagree on {', '.join(wrong)}: readers see different files"
-            self.findings.add("header_mismatch", "high", self.at(member.name), text)
+        return PartSource(self.source, start, member.packed)
 
     def _inflate(self, member: Member, packed: bytes) -> bytes:
         ratio, limits = member.size / max(1, len(packed)), self.meter.limits
@@ -113,7 +124,10 @@ class Archive:
 
 
 def open_archive(source: Source, meter: Meter, findings: Findings, location: str = "") -> Archive:
-    """Read a zip's directory; raises UnreadableCheckpoint where there is none, notes what is odd."""
+    """Read a zip's directory, and where that costs no requests all local headers; notes what is odd.
+
+    Raises UnreadableCheckpoint where there is no directory or a member is encrypted.
+    """
     meter.spend("max_archives")
     directory = find_directory(source, meter, findings, location)
     members = parse_members(source, directory, meter, findings, location)
@@ -121,24 +135,38 @@ def open_archive(source: Source, meter: Meter, findings: Findings, location: str
     by_name: dict[str, Member] = {}
     folded: set[str] = set()
     for member in members:
+        if member.flags & ENCRYPTED:
+            where = f"{location}{member.name}"
+            hint = "a checkpoint without a password"
+            raise UnreadableCheckpoint(f"{where}: it is encrypted", hint=hint, pointer=where)
         if member.name.lower() in folded:  # torch finds members without regard to case
             text = "two members have this name: which one counts depends on the reader"
             findings.add("duplicate_member", "high", f"{location}{member.name}", text)
         folded.add(member.name.lower())
         by_name[member.name] = member
-    return Archive(source, directory, by_name, meter, findings, location)
+    archive = Archive(source, directory, by_name, meter, findings, location)
+    if source.is_local:
+        archive.check_headers()
+    else:
+        text = "the file is remote: of the local headers only those of members that were read are compared"
+        findings.add("headers_not_compared", "info", location, text)
+    return archive
 
 
 def _check_layout(members: list[Member], directory: Directory, findings: Findings, location: str) -> None:
-    """Members must not overlap, nor pass into the directory."""
+    """Members must not overlap, nor pass into the directory, nor leave room for something else."""
     if not members:
         return
     ordered = sorted(members, key=lambda member: member.offset)
     ends = [member.offset for member in ordered[1:]] + [directory.start]
     for member, end in zip(ordered, ends, strict=True):
-        if member.offset + LOCAL_SIZE + len(member.raw_name) + member.packed > end:
+        least = member.offset + LOCAL_SIZE + len(member.raw_name) + member.packed
+        if least > end:
             text = "it overlaps what follows it, so the same bytes serve as two things"
             findings.add("overlapping_member", "high", f"{location}{member.name}", text)
+        elif end - least > _MOST_GAP:
+            text = f"{end - least:,} bytes around it belong to no member"
+            findings.add("hidden_bytes", "medium", f"{location}{member.name}", text)
     first = ordered[0].offset
     if first > 0:
         findings.add("leading_bytes", "medium", location, f"{first:,} bytes stand before the first member")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.checkpoint.bombs import check_keys, check_value
 from app.checkpoint.calls import build, call, mention, new
 from app.checkpoint.opcodes import Machine, Operation, PersistentLoad, Walk
 from app.checkpoint.pushes import PUSHES
@@ -15,6 +16,7 @@ def walk(machine: Machine) -> Walk:
         value = machine.run()
     except CaliperError as error:
         return Walk(machine.salvage(), machine.position, error, machine.protocol)
+    check_value(machine, value)
     return Walk(value, machine.position, None, machine.protocol)
 
 
@@ -62,9 +64,17 @@ def additems(m: Machine) -> None:
     """ADDITEMS: all values above the mark to the set below it."""
     items, target = m.pop_mark(), m.top()
     if isinstance(target, Bag):
+        check_keys(m, items)
         target.items.extend(items)
     else:
         _extend(m, target, items)
+
+
+def frozen_set(m: Machine) -> None:
+    """FROZENSET: a set of the values above the mark."""
+    items = m.pop_mark()
+    check_keys(m, items)
+    m.push(Bag(items))
 
 
 def make_dict(m: Machine) -> None:
@@ -197,10 +207,15 @@ def _extend(m: Machine, target: Any, items: list[Any]) -> None:
 def _set(m: Machine, target: Any, items: list[Any]) -> None:
     if len(items) % 2:
         raise m.broken("a key has no value")
+    check_keys(m, items[::2])
     pairs = list(zip(items[::2], items[1::2], strict=True))
     if isinstance(target, (Table, Made)):
         target.pairs.extend(pairs)
-    elif not isinstance(target, (Array, Tensor, Storage)) or pairs:
+    elif isinstance(target, (Array, Tensor, Storage)):
+        if pairs:
+            text = "values are set on a tensor, which writes to memory (CVE-2026-24747)"
+            m.findings.add("set_on_tensor", "high", m.here(), text)
+    else:
         raise m.broken("a key is set on what is no dict")
 
 
@@ -218,7 +233,7 @@ OPERATIONS: dict[int, Operation] = {
     ord("l"): lambda m: m.push(m.pop_mark()),
     ord("t"): lambda m: m.push(tuple(m.pop_mark())),
     ord("d"): make_dict,
-    0x91: lambda m: m.push(Bag(m.pop_mark())),
+    0x91: frozen_set,
     0x85: small_tuple(1),
     0x86: small_tuple(2),
     0x87: small_tuple(3),

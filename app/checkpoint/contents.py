@@ -12,7 +12,16 @@ from app.checkpoint.values import Tensor
 from app.errors import CaliperError, LimitExceeded
 
 ContainerFormat = Literal[
-    "torch-zip", "torchscript", "torch-legacy", "stable-baselines3", "safetensors", "pickle"
+    "torch-zip",
+    "torchscript",
+    "torch-legacy",
+    "torch-export",
+    "stable-baselines3",
+    "safetensors",
+    "onnx",
+    "pickle",
+    "folder",
+    "zip",
 ]
 
 
@@ -42,6 +51,10 @@ class Contents:
     """Bytes of the record behind each storage key."""
     scalar: Callable[[Tensor], bytes | None] = lambda _: None
     """The bytes of a tensor of at most 8 bytes, such as an optimizer's step."""
+    external: dict[str, str] = field(default_factory=dict)
+    """Storage key -> name of another file that holds its bytes."""
+    stem: str = ""
+    """The folder within a torch zip, which is repeated in the name of every record."""
 
 
 def walk_pickles(

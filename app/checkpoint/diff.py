@@ -1,10 +1,17 @@
-"""Two checkpoints side by side: what differs, and whether the weights of one load into the network of the other."""
+"""Two checkpoints side by side: what differs, and what a user may do with the one in place of the other."""
 
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from app.checkpoint.alignment import LayerChange, align_layers, describe_pair
 from app.checkpoint.architecture import Architecture, Value
+from app.checkpoint.inference_verdict import InferenceVerdict, judge_inference
+from app.checkpoint.lineage import Lineage, Origin, judge_lineage
+from app.checkpoint.load_verdict import LoadVerdict, judge_loading
+from app.checkpoint.network_layers import layers_of, state_dict_of
+from app.checkpoint.optimizer import OptimizerInfo
 from app.checkpoint.report import CheckpointReport, FeatureSchema
+from app.checkpoint.tensors import TensorInfo
 from app.network.shape import DOCUMENTED
 
 
@@ -42,7 +49,7 @@ class FeatureDiff:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointDiff:
-    """How two checkpoints differ."""
+    """How two checkpoints differ, and what follows from it."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
 
@@ -52,6 +59,8 @@ class CheckpointDiff:
     """Name of the right file."""
     architecture: tuple[Change, ...]
     """Facts of the networks that differ."""
+    layers: tuple[LayerChange, ...]
+    """The layers of both networks, aligned: on the way to the action, then to the value, then the rest."""
     config: tuple[Change, ...]
     """Config fields that differ."""
     tensors_only_left: tuple[str, ...]
@@ -64,8 +73,16 @@ class CheckpointDiff:
     """Network tensors of both whose types differ."""
     features: FeatureDiff | None
     """How the feature schemas differ; null where neither has one."""
+    optimizer: tuple[Change, ...]
+    """Facts of the optimizers' states that differ."""
+    loading: LoadVerdict
+    """Whether the right's weights load into the left's network, and which keys would fail."""
+    inference: InferenceVerdict
+    """Whether one policy may stand in for the other."""
+    lineage: Lineage
+    """Whether they come of the same training."""
     weights_load: bool
-    """Whether the left's weights load into the right's network as they are (strict)."""
+    """Whether the weights load as they are (strict), in either direction."""
     explanation: str
     """Why, or why not, in words."""
     parameters_delta: int
@@ -74,26 +91,33 @@ class CheckpointDiff:
     """Bytes of the right file minus those of the left."""
 
 
-def compare_reports(left: CheckpointReport, right: CheckpointReport) -> CheckpointDiff:
-    """Compare two inspected checkpoints; neither file is needed again."""
-    ours, theirs = _network(left), _network(right)
+def compare_reports(
+    left: CheckpointReport,
+    right: CheckpointReport,
+    origins: tuple[Origin | None, Origin | None] = (None, None),
+) -> CheckpointDiff:
+    """Compare two inspected checkpoints; neither file is needed again. `origins`: what the registry knows."""
+    ours, theirs = state_dict_of(left), state_dict_of(right)
     both = [name for name in ours if name in theirs]
-    only_left = tuple(name for name in ours if name not in theirs)
-    only_right = tuple(name for name in theirs if name not in ours)
-    shapes = tuple(Change(n, ours[n][0], theirs[n][0]) for n in both if ours[n][0] != theirs[n][0])
-    loads = bool(both) and not only_left and not only_right and not shapes
+    pairs = align_layers(layers_of(left), layers_of(right))
+    loading = judge_loading(_shapes(ours), _shapes(theirs), pairs)
     return CheckpointDiff(
         left=left.name,
         right=right.name,
         architecture=_facts(left.architecture, right.architecture),
+        layers=tuple(describe_pair(pair) for pair in pairs),
         config=tuple(_changes(_flat(left.config), _flat(right.config))),
-        tensors_only_left=only_left,
-        tensors_only_right=only_right,
-        tensors_changed=shapes,
-        dtypes_changed=tuple(Change(n, ours[n][1], theirs[n][1]) for n in both if ours[n][1] != theirs[n][1]),
+        tensors_only_left=loading.missing,
+        tensors_only_right=tuple(name for name in theirs if name not in ours),
+        tensors_changed=_tensor_changes("shape", both, ours, theirs),
+        dtypes_changed=_tensor_changes("dtype", both, ours, theirs),
         features=compare_features(left.feature_schema, right.feature_schema),
-        weights_load=loads,
-        explanation=_explain(only_left, only_right, shapes, loads=loads),
+        optimizer=_optimizer(left.optimizer, right.optimizer),
+        loading=loading,
+        inference=judge_inference(left, right),
+        lineage=judge_lineage(left, right, origins),
+        weights_load=loading.loads,
+        explanation=loading.explanation,
         parameters_delta=right.parameters - left.parameters,
         bytes_delta=right.bytes.total - left.bytes.total,
     )
@@ -104,10 +128,11 @@ def compare_features(left: FeatureSchema | None, right: FeatureSchema | None) ->
     if left is None and right is None:
         return None
     ours, theirs = left.names if left else (), right.names if right else ()
-    only_left = tuple(name for name in ours if name not in set(theirs))
-    only_right = tuple(name for name in theirs if name not in set(ours))
-    kept_left = [name for name in ours if name in set(theirs)]
-    kept_right = [name for name in theirs if name in set(ours)]
+    known_left, known_right = set(ours), set(theirs)
+    only_left = tuple(name for name in ours if name not in known_right)
+    only_right = tuple(name for name in theirs if name not in known_left)
+    kept_left = [name for name in ours if name in known_right]
+    kept_right = [name for name in theirs if name in known_left]
     moved = tuple(a for a, b in zip(kept_left, kept_right, strict=False) if a != b)
     text = _explain_features(ours, theirs, (only_left, only_right, moved))
     return FeatureDiff(ours == theirs, only_left, only_right, moved, text)
@@ -125,17 +150,24 @@ def _explain_features(
     return f"{first}{len(parts[0])} only left, {len(parts[1])} only right, {len(parts[2])} at another place"
 
 
-def _network(report: CheckpointReport) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of the network's tensors, named as in the state dict."""
-    rows = [tensor for tensor in report.tensors if tensor.part == "weights"]
-    prefix = _shared_prefix([row.name for row in rows])
-    return {row.name.removeprefix(prefix): (row.shape, row.dtype) for row in rows}
+def _shapes(state: dict[str, TensorInfo]) -> dict[str, tuple[int, ...]]:
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
-def _shared_prefix(names: list[str]) -> str:
-    """The path of the state dict in the file, where all names lie under one of the known keys."""
-    known = ("policy_state_dict.", "model_state_dict.", "state_dict.", "policy.pth.", "model.", "policy.")
-    return next((prefix for prefix in known if names and all(name.startswith(prefix) for name in names)), "")
+def _tensor_changes(
+    what: str, names: list[str], left: dict[str, TensorInfo], right: dict[str, TensorInfo]
+) -> tuple[Change, ...]:
+    pairs = ((name, getattr(left[name], what), getattr(right[name], what)) for name in names)
+    return tuple(Change(name, ours, theirs) for name, ours, theirs in pairs if ours != theirs)
+
+
+def _optimizer(left: OptimizerInfo | None, right: OptimizerInfo | None) -> tuple[Change, ...]:
+    """Field by field; where one side has none, its kind against nothing."""
+    if left is None or right is None:
+        kinds = (None if each is None else each.kind for each in (left, right))
+        return () if left is right else (Change("optimizer", *kinds),)
+    names = [field.name for field in fields(OptimizerInfo)]
+    return tuple(_changes(*({name: getattr(each, name) for name in names} for each in (left, right))))
 
 
 def _facts(left: Architecture, right: Architecture) -> tuple[Change, ...]:
@@ -161,22 +193,3 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 def _changes(left: dict[str, Any], right: dict[str, Any]) -> list[Change]:
     names = [*left, *(name for name in right if name not in left)]
     return [Change(n, left.get(n), right.get(n)) for n in names if left.get(n) != right.get(n)]
-
-
-def _explain(
-    only_left: tuple[str, ...], only_right: tuple[str, ...], shapes: tuple[Change, ...], *, loads: bool
-) -> str:
-    if loads:
-        return "the weights load: every tensor has its counterpart of the same shape"
-    why = [f"{len(only_left)} tensors only in the left file"] if only_left else []
-    why += [f"{len(only_right)} only in the right one"] if only_right else []
-    if shapes:
-        first = shapes[0]
-        why += [
-            f"{len(shapes)} of another shape, first {first.name}: {_x(first.left)} against {_x(first.right)}"
-        ]
-    return "the weights do not load: " + (", ".join(why) or "the files share no tensor")
-
-
-def _x(shape: tuple[int, ...]) -> str:
-    return " x ".join(f"{size:,}" for size in shape) or "scalar"

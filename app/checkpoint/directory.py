@@ -11,7 +11,13 @@ from app.errors import UnreadableCheckpoint
 END, END64, LOCATOR64, CENTRAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x01\x02"
 END_SIZE, END64_SIZE, LOCATOR_SIZE, CENTRAL_SIZE = 22, 56, 20, 46
 _TAIL = END_SIZE + 65_535 + LOCATOR_SIZE + END64_SIZE
+_NEAR_TAIL = 12 * 1024
+"""Enough for the end records, the directory of 180 records, and what torch writes last; the whole 64 KiB of a
+comment are read only where one is."""
+_LEAD = 512
+"""Read along with a directory: torch's last two records, `version` and `.data/serialization_id`, stand before it."""
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+_ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +46,13 @@ class Member:
 
 def find_directory(source: Source, meter: Meter, findings: Findings, location: str) -> Directory:
     """Find the end record, zip64 included; raises UnreadableCheckpoint where a zip ends without one."""
-    tail_start = max(0, source.size - _TAIL)
-    tail = source.read_at(tail_start, source.size - tail_start)
+    tail, tail_start = _tail(source)
     at = _end_record(tail, findings, location)
-    disk, _, here, entries, size, start, _ = struct.unpack("<HHHHIIH", tail[at + 4 : at + END_SIZE])
-    if disk or here != entries:
+    disk, first_disk, here, entries, size, start, _ = struct.unpack("<HHHHIIH", tail[at + 4 : at + END_SIZE])
+    if disk or first_disk or here != entries:
         findings.add("split_archive", "high", location, "the archive says that it has several parts")
     stands_at = tail_start + at
-    wide = _zip64(source, stands_at)
+    wide = _zip64(source, stands_at, findings, location)
     if wide is not None:
         narrow_then_wide = ((entries, wide[0], _FULL16), (size, wide[1], _FULL32), (start, wide[2], _FULL32))
         if any(narrow not in (large, full) for narrow, large, full in narrow_then_wide):
@@ -67,18 +72,41 @@ def parse_members(
     source: Source, directory: Directory, meter: Meter, findings: Findings, location: str
 ) -> list[Member]:
     """All entries, in order; raises UnreadableCheckpoint where the directory breaks."""
-    data = source.read_at(directory.shift + directory.start, directory.size)
+    where = directory.shift + directory.start
+    source.prefetch([(where - _LEAD, _LEAD + directory.size)])
+    data = source.read_at(where, directory.size)
     members: list[Member] = []
     at = 0
     while data[at : at + 4] == CENTRAL and at + CENTRAL_SIZE <= len(data):
         meter.spend("max_members")
-        member, at = _member(data, at, location)
-        _check_name(member, findings, location)
+        member, at, extra = _member(data, at, location)
+        _check_name(member, extra, findings, location)
         members.append(member)
     if at != len(data) or len(members) != directory.entries:
         text = f"the directory announces {directory.entries:,} entries, {len(members):,} can be read"
         findings.add("directory_mismatch", "high", location, text)
     return members
+
+
+def _tail(source: Source) -> tuple[bytes, int]:
+    """The file's last bytes and where they begin: a few where the end record stands at the very end."""
+    for most in (_NEAR_TAIL, _TAIL):
+        start = max(0, source.size - most)
+        source.prefetch([(start, source.size - start)])
+        tail = source.read_at(start, source.size - start)
+        if start == 0 or _ends_exactly(tail):
+            break
+    return tail, start
+
+
+def _ends_exactly(tail: bytes) -> bool:
+    """Whether an end record stands in the tail whose comment reaches the end."""
+    at = tail.rfind(END)
+    while at >= 0:
+        if at + END_SIZE + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+            return True
+        at = tail.rfind(END, 0, at)
+    return False
 
 
 def _end_record(tail: bytes, findings: Findings, location: str) -> int:
@@ -106,8 +134,14 @@ def _end_record(tail: bytes, findings: Findings, location: str) -> int:
     return exact[0]
 
 
-def _zip64(source: Source, end_at: int) -> tuple[int, int, int, int] | None:
-    """(entries, size, start, position of the zip64 end record), or None where there is no zip64."""
+def _zip64(
+    source: Source, end_at: int, findings: Findings, location: str
+) -> tuple[int, int, int, int] | None:
+    """(entries, size, start, position of the zip64 end record), or None where there is no zip64.
+
+    Python takes the record right before its locator, miniz (torch) the one that the locator points at: both
+    must be one and the same.
+    """
     if end_at < LOCATOR_SIZE:
         return None
     locator = source.read_at(end_at - LOCATOR_SIZE, LOCATOR_SIZE)
@@ -117,11 +151,18 @@ def _zip64(source: Source, end_at: int) -> tuple[int, int, int, int] | None:
     record = source.read_at(stands_at, END64_SIZE) if stands_at >= 0 else b""
     if record[:4] != END64:
         raise UnreadableCheckpoint("the zip64 end record is not where it must be, right before its locator")
-    entries, size, start = struct.unpack("<QQQ", record[32:56])
+    disk, pointed, disks = struct.unpack("<IQI", locator[4:20])
+    parts = struct.unpack("<II", record[16:24])
+    here, entries, size, start = struct.unpack("<QQQQ", record[24:56])
+    if disk or disks > 1 or any(parts) or here != entries:
+        findings.add("split_archive", "high", location, "the archive says that it has several parts")
+    if pointed != size + start:
+        text = "the zip64 locator points at another end record than the one before it"
+        findings.add("two_directories", "high", location, text)
     return entries, size, start, stands_at
 
 
-def _member(data: bytes, at: int, location: str) -> tuple[Member, int]:
+def _member(data: bytes, at: int, location: str) -> tuple[Member, int, bytes]:
     flags, method = struct.unpack("<HH", data[at + 8 : at + 12])
     crc, packed, size, name_length, extra_length, comment_length = struct.unpack(
         "<IIIHHH", data[at + 16 : at + 34]
@@ -134,13 +175,19 @@ def _member(data: bytes, at: int, location: str) -> tuple[Member, int]:
     if end > len(data):
         raise UnreadableCheckpoint(f"{location}the zip's directory is cut off", pointer=location)
     packed, size, offset = _widen(extra, packed, size, offset)
-    name = raw.decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
-    return Member(name, raw, flags, method, crc, packed, size, offset), end
+    return Member(_decoded(raw, flags), raw, flags, method, crc, packed, size, offset), end, extra
+
+
+def _decoded(raw: bytes, flags: int) -> str:
+    """A name as the flags say that it is encoded; bit 11 stands for UTF-8."""
+    if raw.isascii():
+        return raw.decode("ascii")
+    return raw.decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
 
 
 def _widen(extra: bytes, packed: int, size: int, offset: int) -> tuple[int, int, int]:
     """Replace full 32-bit fields by those of the zip64 extra field (size, packed size, offset, in this order)."""
-    wide = _extra_field(extra, 1)
+    wide = extra_field(extra, _ZIP64)
     values = [size, packed, offset]
     for index, value in enumerate(values):
         if value == _FULL32 and len(wide) >= 8:
@@ -148,7 +195,8 @@ def _widen(extra: bytes, packed: int, size: int, offset: int) -> tuple[int, int,
     return values[1], values[0], values[2]
 
 
-def _extra_field(extra: bytes, wanted: int) -> bytes:
+def extra_field(extra: bytes, wanted: int) -> bytes:
+    """The content of an extra field, empty where there is none of this kind."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack("<HH", extra[at : at + 4])
@@ -158,8 +206,11 @@ def _extra_field(extra: bytes, wanted: int) -> bytes:
     return b""
 
 
-def _check_name(member: Member, findings: Findings, location: str) -> None:
+def _check_name(member: Member, extra: bytes, findings: Findings, location: str) -> None:
     name, parts = member.name, member.name.split("/")
     odd = ".." in parts or name.startswith("/") or "\\" in name or not name.isprintable() or ":" in name[:3]
     if odd or not name:
         findings.add("odd_name", "medium", f"{location}{name}", "a member's name no honest writer gives")
+    if extra_field(extra, _UNICODE_PATH):
+        text = "a second name stands in an extra field: readers differ in which one they take"
+        findings.add("second_name", "high", f"{location}{name}", text)

@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.checkpoint.archive import open_archive
-from app.checkpoint.contents import Contents, Context, walk_pickles
+from app.checkpoint.building import refuse_persistent
+from app.checkpoint.bundle import is_bundle, read_folder, read_zip_bundle
+from app.checkpoint.contents import Contents, Context, walk_one, walk_pickles
+from app.checkpoint.directory import END, END_SIZE
 from app.checkpoint.findings import Findings, printable
 from app.checkpoint.limits import Meter, ReadLimits
+from app.checkpoint.onnx import looks_like_onnx, read_onnx
 from app.checkpoint.report import CheckpointReport
 from app.checkpoint.safetensors import looks_like_safetensors, read_safetensors
 from app.checkpoint.sb3_zip import is_sb3_zip, read_sb3_zip
 from app.checkpoint.sniff import describe, looks_like_pickle
-from app.checkpoint.source import FileSource, Source
+from app.checkpoint.source import FileSource, RangeReader, RangeSource, Source
 from app.checkpoint.summarise import summarise
+from app.checkpoint.torch_export import is_torch_export, read_torch_export
 from app.checkpoint.torch_legacy import looks_like_legacy, read_legacy
 from app.checkpoint.torch_zip import is_torch_zip, read_torch_zip
 from app.checkpoint.values import Array, Made, Table, Tensor
@@ -25,28 +30,44 @@ from app.errors import CaliperError, UnreadableCheckpoint
 DEFAULT_LIMITS = ReadLimits()
 """What a reading may spend where nothing else is said."""
 
-_HINT = "a torch .pt file, a Stable-Baselines3 .zip, a .safetensors file"
+_HINT = "a torch .pt file, a Stable-Baselines3 .zip, a .safetensors, .onnx or .pt2 file"
 _HEAD = 512
+_TAIL = 66_000
+_MOST_TRIED = 1 << 20
 _BLOCK = 1 << 20
 
 
 def inspect_checkpoint(
-    file: BinaryIO | Path, *, limits: ReadLimits = DEFAULT_LIMITS, name: str = "", with_sha256: bool = True
+    file: BinaryIO | Path | RangeReader,
+    *,
+    limits: ReadLimits = DEFAULT_LIMITS,
+    name: str = "",
+    with_sha256: bool = True,
 ) -> CheckpointReport:
-    """Report what is in a checkpoint, from a path or a seekable binary file; nothing of it is executed.
+    """Report what is in a checkpoint; nothing of it is executed.
 
-    Reads the directory and the pickles, never the weights; `with_sha256` streams the file once more.
+    From a path, a seekable binary file, or byte ranges of a remote one. Reads the directory and the pickles,
+    never the weights; `with_sha256` streams the file once more.
     Raises UnreadableCheckpoint where the file is none or is too damaged, LimitExceeded where it passes a
-    limit before anything was read; the error's `extra["findings"]` lists what was found until then. What is damaged, odd or dangerous beyond that stands in `findings`.
+    limit before anything was read; the error's `extra["findings"]` lists what was found until then. What is
+    damaged, odd or dangerous beyond that stands in `findings`.
     """
-    with _opened(file) as stream:
-        meter = Meter(limits)
-        source = FileSource(stream, meter)
-        context = Context(meter, Findings(limits.max_findings))
+    if isinstance(file, Path) and file.is_dir():
+        return _inspect_folder(file, limits, name)
+    with _opened(file, Meter(limits)) as source:
+        context = Context(source.meter, Findings(limits.max_findings))
         contents = _read_or_tell(source, context)
         report = summarise(contents, context, source.size, printable(name or _name_of(file)))
-        digest = _sha256(stream) if with_sha256 else None
-        return report(digest)
+        return report(_sha256(source) if with_sha256 else None)
+
+
+def _inspect_folder(folder: Path, limits: ReadLimits, name: str) -> CheckpointReport:
+    """A checkpoint that is a folder of files, such as RLlib's; it has no hash."""
+    context = Context(Meter(limits), Findings(limits.max_findings))
+    contents = read_folder(folder, context)
+    _require_something(contents, context)
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+    return summarise(contents, context, size, printable(name or folder.name))(None)
 
 
 def _read_or_tell(source: Source, context: Context) -> Contents:
@@ -61,6 +82,7 @@ def _read_or_tell(source: Source, context: Context) -> Contents:
 
 def _read(source: Source, context: Context) -> Contents:
     """Read by what the first bytes say, which is how torch decides too."""
+    source.prefetch([(0, _HEAD)])
     head = source.read_at(0, min(_HEAD, source.size))
     if head[:4] == b"PK\x03\x04":
         contents = _read_zip(source, context)
@@ -70,6 +92,10 @@ def _read(source: Source, context: Context) -> Contents:
         contents = _read_pickle(source, context)
     elif looks_like_safetensors(head, source.size):
         contents = read_safetensors(source, context)
+    elif looks_like_onnx(head):
+        contents = read_onnx(source, context)
+    elif _walks_as_pickle(source, context):
+        contents = _read_pickle(source, context)
     else:
         raise UnreadableCheckpoint(f"it is {describe(head, source.size)}", hint=f"expected: {_HINT}")
     _require_something(contents, context)
@@ -82,8 +108,12 @@ def _read_zip(source: Source, context: Context) -> Contents:
     archive = open_archive(source, context.meter, context.findings)
     if is_sb3_zip(archive):
         return read_sb3_zip(archive, context)
+    if is_torch_export(archive):
+        return read_torch_export(archive, context)
     if is_torch_zip(archive):
         return read_torch_zip(archive, context)
+    if is_bundle(archive):
+        return read_zip_bundle(archive, context)
     shown = ", ".join(printable(name, 60) for name in list(archive.members)[:5])
     raise UnreadableCheckpoint(f"it is a zip without data.pkl (it holds: {shown})", hint=f"expected: {_HINT}")
 
@@ -94,6 +124,15 @@ def _read_pickle(source: Source, context: Context) -> Contents:
     result = walk_pickles(source.read_at(0, source.size), context, "pickle")
     context.findings.add("bare_pickle", "low", "pickle", "a bare pickle, which torch.save does not write")
     return Contents("pickle", result.value)
+
+
+def _walks_as_pickle(source: Source, context: Context) -> bool:
+    """Whether a file without a signature is a pickle all the same: protocol 0 begins with any opcode."""
+    trial = Context(context.meter, Findings(context.findings.most))
+    data = source.read_at(0, min(source.size, _MOST_TRIED))
+    result = walk_one(data, 0, trial, "pickle", refuse_persistent)
+    is_whole = result.error is None and isinstance(result.value, (Table, Made, list, tuple))
+    return trial.findings.any_high() or is_whole
 
 
 def _require_something(contents: Contents, context: Context) -> None:
@@ -107,39 +146,41 @@ def _require_something(contents: Contents, context: Context) -> None:
 
 def _look_for_hidden_zip(source: Source, context: Context) -> None:
     """A zip's end record behind another format: scanners read the zip, torch reads the front."""
-    tail = source.read_at(max(0, source.size - 66_000), min(66_000, source.size))
-    at = tail.rfind(b"PK\x05\x06")
-    if (
-        at >= 0
-        and len(tail) - at >= 22
-        and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail)
-    ):
-        text = "a zip is hidden behind the start of the file: readers see different files"
-        context.findings.add("polyglot", "high", "", text)
+    start = max(0, source.size - _TAIL)
+    tail = source.read_at(start, source.size - start)
+    at = tail.rfind(END)
+    while at >= 0:
+        if at + END_SIZE + int.from_bytes(tail[at + 20 : at + END_SIZE], "little") == len(tail):
+            text = "a zip is hidden behind the start of the file: readers see different files"
+            context.findings.add("polyglot", "high", "", text)
+            return
+        at = tail.rfind(END, 0, at)
 
 
 @contextlib.contextmanager
-def _opened(file: BinaryIO | Path) -> Iterator[BinaryIO]:
+def _opened(file: BinaryIO | Path | RangeReader, meter: Meter) -> Iterator[RangeSource]:
+    if isinstance(file, RangeReader):
+        yield RangeSource(file.size, file.read, meter, file.head)
+        return
     if not isinstance(file, Path):
-        yield file
+        yield FileSource(file, meter)
         return
     try:
-        stream = file.open("rb")
+        stream = file.open("rb", buffering=0)  # what is counted as read is what is read
     except OSError as error:
         raise UnreadableCheckpoint(
             f"the file cannot be opened: {error.strerror or 'unknown reason'}"
         ) from None
     with stream:
-        yield stream
+        yield FileSource(stream, meter)
 
 
-def _name_of(file: BinaryIO | Path) -> str:
-    return file.name if isinstance(file, Path) else ""
+def _name_of(file: BinaryIO | Path | RangeReader) -> str:
+    return file.name if isinstance(file, (Path, RangeReader)) else ""
 
 
-def _sha256(stream: BinaryIO) -> str:
-    stream.seek(0)
+def _sha256(source: RangeSource) -> str:
     digest = hashlib.sha256()
-    while block := stream.read(_BLOCK):
+    for block in source.blocks(_BLOCK):
         digest.update(block)
     return digest.hexdigest()

@@ -32,13 +32,15 @@ class ReadLimits:
     """Decompressed size of one member that is read into memory, or of a legacy stream's pickles."""
     max_read_bytes: int = 256 * MIB
     """All bytes read into memory, decompressed ones included."""
+    max_requests: int = 50_000
+    """Reads of the file, each a range request where the file is remote."""
     max_ratio: int = 200
     """Decompressed bytes per compressed byte of a member of 64 KiB or more."""
     max_archives: int = 8
     """Archives within archives, the outer one included."""
     max_pickles: int = 256
     """Pickles that are walked."""
-    max_opcodes: int = 2_000_000
+    max_opcodes: int = 1_000_000
     """Pickle opcodes, over all pickles."""
     max_depth: int = 10_000
     """Open marks at once, which is how deep unfinished containers nest."""
@@ -50,12 +52,14 @@ class ReadLimits:
     """One string or bytes value of a pickle."""
     max_int_bytes: int = 256
     """One integer of a pickle; JSON numbers may have 4,300 digits at most."""
-    max_tensors: int = 100_000
+    max_tensors: int = 25_000
     """Tensors and arrays in the file."""
     max_header_bytes: int = 32 * MIB
     """A safetensors header."""
     max_json_bytes: int = 16 * MIB
     """A JSON document within a checkpoint."""
+    max_json_values: int = 500_000
+    """Values of a JSON document, counted by its commas and brackets before it is parsed."""
     max_shown_values: int = 20_000
     """Values of the configuration that a report shows; the rest is cut and said to be."""
     max_shown_depth: int = 32

@@ -37,8 +37,10 @@ class Machine:
     stack: list[Any] = field(default_factory=list)
     marks: list[list[Any]] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+    measured: dict[int, tuple[int, int, Any]] = field(default_factory=dict)
     depth: int = 0
     opcode_at: int = 0
+    frame_end: int = 0
 
     def run(self) -> Any:
         """Walk to STOP and return the value; raises UnreadableCheckpoint or LimitExceeded."""
@@ -70,9 +72,25 @@ class Machine:
         if length < 0 or end > len(self.data):
             left = len(self.data) - self.position
             raise self.broken(f"{length:,} bytes are announced, {left:,} are left")
+        if self.position < self.frame_end < end:
+            self._straddle()
         taken = self.data[self.position : end]
         self.position = end
         return taken
+
+    def open_frame(self, length: int) -> None:
+        """Note where a frame ends; it may neither pass the end nor begin within another."""
+        if length > len(self.data) - self.position:
+            raise self.broken(f"a frame of {length:,} bytes passes the end")
+        if self.position < self.frame_end:
+            self._straddle()
+        self.frame_end = self.position + length
+
+    def _straddle(self) -> None:
+        text = (
+            "an opcode passes the end of its frame: readers differ in which bytes they take (CPython #154848)"
+        )
+        self.findings.add("frame_mismatch", "high", self.here(), text)
 
     def take_text(self, length: int) -> bytes:
         """The next `length` bytes as the content of a string."""
@@ -85,6 +103,8 @@ class Machine:
         if end < 0:
             raise self.broken("a line has no end")
         self.meter.check("max_string_bytes", end - self.position)
+        if self.position < self.frame_end <= end:
+            self._straddle()
         line = self.data[self.position : end]
         self.position = end + 1
         return line

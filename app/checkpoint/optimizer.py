@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from app.checkpoint.values import Table, Tensor
+from app.checkpoint.values import Table, Tensor, fields_of
 from app.errors import CaliperError
 from app.network.shape import DOCUMENTED
 
@@ -26,7 +26,8 @@ class OptimizerInfo:
     with_state: int
     """Of these, how many have their state."""
     steps: int | None
-    """Optimizer steps that were taken, of the first parameter; null where the file does not say."""
+    """Optimizer steps that were taken, of the last parameter, whose count lies beside the trainer's own; null
+    where the file does not say."""
     learning_rate: float | None
     """Step size of the first group."""
     note: str = ""
@@ -34,28 +35,55 @@ class OptimizerInfo:
 
 
 def read_optimizer(state: Any, scalar: Callable[[Tensor], bytes | None]) -> OptimizerInfo | None:
-    """Describe a torch optimizer's state_dict; None where it is none. `scalar` reads a tensor of 8 bytes or fewer."""
-    if not isinstance(state, Table) or "param_groups" not in state:
+    """Describe a torch optimizer's state_dict, or a whole pickled optimizer; None where it is none.
+
+    `scalar` reads a tensor of 8 bytes or fewer.
+    """
+    found = fields_of(state)
+    if found is None or "param_groups" not in found:
         return None
-    groups = [group for group in _as_list(state.get("param_groups")) if isinstance(group, Table)]
-    listed = [number for group in groups for number in _as_list(group.get("params")) if type(number) is int]
-    held = state.get("state")
-    entries = {k: v for k, v in held.pairs if type(k) is int} if isinstance(held, Table) else {}
+    groups = [group for group in _as_list(found.get("param_groups")) if isinstance(group, Table)]
+    every = [_identity(item) for group in groups for item in _as_list(group.get("params"))]
+    listed = [key for key in every if key is not None]
+    held = found.get("state")
+    pairs = held.pairs if isinstance(held, Table) else []
+    entries = {key: value for item, value in pairs if (key := _identity(item)) is not None}
     with_state = sum(
         1 for number in listed if isinstance(entries.get(number), Table) and entries[number].pairs
     )
-    first = next((entry for entry in entries.values() if isinstance(entry, Table)), Table())
+    last = next((entry for entry in reversed(entries.values()) if isinstance(entry, Table)), Table())
     group = groups[0] if groups else Table()
     complete = bool(listed) and with_state == len(listed)
     return OptimizerInfo(
-        kind=_kind(first, group),
+        kind=_kind(last, group),
         complete=complete,
         parameters=len(listed),
         with_state=with_state,
-        steps=_steps(first.get("step"), scalar),
+        steps=_steps(last.get("step"), scalar),
         learning_rate=_finite(group.get("lr")),
         note="" if complete else f"{with_state} of {len(listed)} parameters have their state",
     )
+
+
+def _identity(parameter: Any) -> int | str | None:
+    """What names a parameter: its number in a state dict, its storage where the optimizer itself was pickled."""
+    if isinstance(parameter, Tensor):
+        return f"{parameter.storage.key}+{parameter.offset}"
+    return parameter if type(parameter) is int else None
+
+
+def read_scalar(value: Any, scalar: Callable[[Tensor], bytes | None]) -> Any:
+    """A value as it is; of a tensor without dimensions its number, None where its bytes cannot be had."""
+    if not isinstance(value, Tensor):
+        return value
+    try:
+        data = scalar(value)
+    except CaliperError:
+        return None
+    form = {"float32": "<f", "float64": "<d", "int64": "<q", "int32": "<i"}.get(value.dtype)
+    if data is None or form is None or len(data) != struct.calcsize(form):
+        return None
+    return struct.unpack(form, data)[0]
 
 
 def _kind(entry: Table, group: Table) -> str:
@@ -67,22 +95,9 @@ def _kind(entry: Table, group: Table) -> str:
 
 
 def _steps(step: Any, scalar: Callable[[Tensor], bytes | None]) -> int | None:
-    if isinstance(step, (int, float)) and not isinstance(step, bool):
-        return _whole(float(step)) if abs(step) < 1 << 63 else None
-    if not isinstance(step, Tensor):
-        return None
-    try:
-        data = scalar(step)
-    except CaliperError:
-        return None
-    form = {"float32": "<f", "float64": "<d", "int64": "<q", "int32": "<i"}.get(step.dtype)
-    if data is None or form is None or len(data) != struct.calcsize(form):
-        return None
-    return _whole(float(struct.unpack(form, data)[0]))
-
-
-def _whole(value: float) -> int | None:
-    return int(value) if math.isfinite(value) and 0 <= value < 1 << 63 else None
+    value = read_scalar(step, scalar)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if is_number and math.isfinite(value) and 0 <= value < 1 << 63 else None
 
 
 def _finite(value: Any) -> float | None:

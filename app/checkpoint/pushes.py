@@ -4,11 +4,13 @@ import re
 import struct
 from typing import Any
 
+from app.checkpoint.bombs import check_memo_index
 from app.checkpoint.opcodes import Machine, Operation
 from app.checkpoint.values import Bag, Table
 
 _NUMBER = re.compile(rb"[ \t]*[+-]?[0-9]+[ \t]*")
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_OCTAL = frozenset(bytes([digit]) for digit in b"01234567")
 _SIMPLE = {
     b"n": b"\n",
     b"t": b"\t",
@@ -119,10 +121,8 @@ def proto(m: Machine) -> None:
 
 
 def frame(m: Machine) -> None:
-    """FRAME: the length of what follows; it may not pass the end."""
-    length = m.take_uint(8)
-    if length > len(m.data) - m.position:
-        raise m.broken(f"a frame of {length:,} bytes passes the end")
+    """FRAME: the length of what follows."""
+    m.open_frame(m.take_uint(8))
 
 
 def put(argument_bytes: int) -> Operation:
@@ -132,6 +132,7 @@ def put(argument_bytes: int) -> Operation:
         index = m.take_uint(argument_bytes) if argument_bytes else _decimal(m, m.take_line())
         if index < 0:
             raise m.broken("a negative memo index")
+        check_memo_index(m, index)
         m.memo[index] = m.top()
         m.meter.check("max_memo", len(m.memo))
 
@@ -164,9 +165,9 @@ def _decimal(m: Machine, line: bytes) -> int:
 
 def _unescape(found: "re.Match[bytes]") -> bytes:
     code = found[1]
-    if code[:1] == b"x":
+    if code[:1] == b"x" and len(code) == 3:
         return bytes([int(code[1:], 16)])
-    if code[:1].isdigit():
+    if code[:1] in _OCTAL:
         return bytes([int(code, 8) & 255])
     return _SIMPLE.get(code, b"\\" + code)
 

@@ -8,9 +8,10 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
+from app.checkpoint.bombs import check_keys
 from app.checkpoint.names import STORAGE_DTYPES, standing
 from app.checkpoint.opcodes import Machine
-from app.checkpoint.values import Array, Bag, Name, Storage, Symbol, Table, Tensor
+from app.checkpoint.values import Array, Bag, Made, Name, Storage, Symbol, Table, Tensor
 
 MALFORMED: Final = object()
 """Stands for arguments that a call cannot have."""
@@ -39,6 +40,11 @@ def parameter(_: Machine, args: tuple[Any, ...]) -> Any:
     return args[0] if args and isinstance(args[0], Tensor) else MALFORMED
 
 
+def tagged(_: Machine, args: tuple[Any, ...]) -> Any:
+    """torch.jit._pickle.restore_type_tag: the value before its type's name."""
+    return args[0] if len(args) == 2 and isinstance(args[1], str) else MALFORMED
+
+
 def ordered_dict(m: Machine, args: tuple[Any, ...]) -> Any:
     """collections.OrderedDict and Counter, of nothing, a dict, or a list of pairs."""
     if not args:
@@ -49,6 +55,7 @@ def ordered_dict(m: Machine, args: tuple[Any, ...]) -> Any:
         return MALFORMED
     m.meter.spend("max_opcodes", len(args[0]))
     if all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in args[0]):
+        check_keys(m, [pair[0] for pair in args[0]])
         return Table([(pair[0], pair[1]) for pair in args[0]])
     return MALFORMED
 
@@ -72,7 +79,10 @@ def listed(m: Machine, args: tuple[Any, ...]) -> Any:
 def bag(m: Machine, args: tuple[Any, ...]) -> Any:
     """Set and frozenset of what is listed."""
     items = listed(m, args)
-    return Bag(items) if isinstance(items, list) else MALFORMED
+    if not isinstance(items, list):
+        return MALFORMED
+    check_keys(m, items)
+    return Bag(items)
 
 
 def encoded(_: Machine, args: tuple[Any, ...]) -> Any:
@@ -82,13 +92,23 @@ def encoded(_: Machine, args: tuple[Any, ...]) -> Any:
     return MALFORMED
 
 
-def byte_array(_: Machine, args: tuple[Any, ...]) -> Any:
-    """Bytearray and bytes, of nothing, bytes, or latin-1 text."""
+def byte_array(m: Machine, args: tuple[Any, ...]) -> Any:
+    """Bytearray and bytes, of nothing, bytes, or latin-1 text; a number asks for as many zeros."""
     if not args:
         return b""
+    if _is_size(args[0]):
+        if args[0] > _MOST_ZEROS:
+            text = f"would allocate {args[0]:,} bytes of zeros"
+            m.findings.add("huge_allocation", "high", m.here(), text)
+        return bytes(min(args[0], _MOST_ZEROS))
     if isinstance(args[0], bytes):
         return args[0]
     return args[0].encode("latin-1", "replace") if isinstance(args[0], str) else MALFORMED
+
+
+def inert(name: str) -> Rebuild:
+    """A call of torch's own that makes a tensor of tensors: kept as it is, so that those in it are seen."""
+    return lambda _, args: Made(Name("torch._utils", name), args)
 
 
 def size(_: Machine, args: tuple[Any, ...]) -> Any:
@@ -188,6 +208,13 @@ _FORMATS = {
     "u8": "Q",
     "b1": "?",
 }
+_MOST_ZEROS = 1 << 10
+_COMPOSED = (
+    "_rebuild_sparse_tensor",
+    "_rebuild_nested_tensor",
+    "_rebuild_qtensor",
+    "_rebuild_meta_tensor_no_storage",
+)
 _NUMPY_HOMES = ("numpy.core", "numpy._core")
 _TIMES = ("datetime", "date", "time", "timedelta", "timezone")
 _PATHS = ("Path", "PurePath", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
@@ -198,9 +225,13 @@ DATA_CALLS: dict[str, Rebuild] = {
     "torch._utils._rebuild_tensor_v3": tensor,
     "torch._utils._rebuild_parameter": parameter,
     "torch._utils._rebuild_parameter_with_state": parameter,
+    **{f"torch._utils.{name}": inert(name) for name in _COMPOSED},
     "torch.Size": size,
     "torch.device": symbol("device"),
     "torch.serialization._get_layout": symbol("layout"),
+    "torch.nn.parameter.UninitializedParameter": symbol("uninitialised parameter"),
+    "torch.jit._pickle.restore_type_tag": tagged,
+    "stable_baselines3.common.type_aliases.TrainFrequencyUnit": symbol("train frequency in"),
     "collections.OrderedDict": ordered_dict,
     "collections.Counter": ordered_dict,
     "collections.defaultdict": default_dict,

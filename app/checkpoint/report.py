@@ -9,6 +9,7 @@ from app.checkpoint.contents import ContainerFormat
 from app.checkpoint.findings import Finding
 from app.checkpoint.limits import ReadLimits
 from app.checkpoint.optimizer import OptimizerInfo
+from app.checkpoint.size_prediction import SizePrediction
 from app.checkpoint.tensors import TensorInfo
 from app.network.shape import DOCUMENTED
 
@@ -41,6 +42,21 @@ class FeatureSchema:
     """Version of the schema."""
     sha256: str | None = None
     """Hash of the schema."""
+    lookback: int | None = None
+    """Bars in an observation."""
+    account: tuple[str, ...] = ()
+    """Features of the account, which follow those of the market in each bar."""
+    masked: tuple[str, ...] = ()
+    """Features held at 0."""
+    library: str | None = None
+    """What computed the indicators."""
+    hash_holds: bool | None = None
+    """Whether `sha256` is that of the fields; null where it cannot be checked."""
+
+    @property
+    def obs_dim(self) -> int | None:
+        """Width of an observation: lookback times all features; None without a lookback."""
+        return None if self.lookback is None else self.lookback * (len(self.names) + len(self.account))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,14 @@ class CheckpointReport:
     """What the policy was trained on."""
     bytes: PartBytes
     """Bytes by part."""
+    size: SizePrediction | None
+    """The size that the config leads to, against the file's; null for other formats than Caliper's."""
+    normaliser: Any
+    """The fixed values that observations are scaled by, as plain values; null where there are none."""
+    normaliser_tensors: tuple[str, ...]
+    """Tensors that hold running statistics of observations, by their path in the file."""
+    progress: Any
+    """Counters of the training, such as steps and updates; null where the file has none."""
     findings: tuple[Finding, ...]
     """What was noticed, the worst first."""
     sha256: str | None
@@ -117,7 +141,7 @@ class CheckpointReport:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
-        """The report that `plain` came of, also by way of JSON."""
+        """The report that `plain` came of, also by way of JSON; older ones lack what came later."""
         optimizer, features = values["optimizer"], values["feature_schema"]
         return cls(
             **{
@@ -130,6 +154,10 @@ class CheckpointReport:
                 "optimizer": OptimizerInfo(**optimizer) if optimizer else None,
                 "feature_schema": FeatureSchema(**_tuples(features)) if features else None,
                 "bytes": PartBytes(**values["bytes"]),
+                "size": SizePrediction(**values["size"]) if values.get("size") else None,
+                "normaliser": values.get("normaliser"),
+                "normaliser_tensors": tuple(values.get("normaliser_tensors", ())),
+                "progress": values.get("progress"),
                 "findings": tuple(Finding(**finding) for finding in values["findings"]),
                 "limits": ReadLimits(**values["limits"]),
             }

@@ -39,13 +39,14 @@ def looks_like_safetensors(head: bytes, size: int) -> bool:
     return len(head) >= 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= max(size, 1 << 32)
 
 
-def read_safetensors(source: Source, context: Context) -> Contents:
-    """Read the header; raises UnreadableCheckpoint where it is malformed, notes where it lies."""
+def read_safetensors(source: Source, context: Context, prefix: str = "") -> Contents:
+    """Read the header, `prefix` put before each storage's key; raises UnreadableCheckpoint where it is malformed, notes where it lies."""
     length = int.from_bytes(source.read_at(0, 8), "little")
     context.meter.check("max_header_bytes", length)
     header = read_json(source.read_at(8, length), context, "header")
     if not isinstance(header, Table):
         raise UnreadableCheckpoint("header: it is no JSON object", pointer="header")
+    context.meter.check("max_tensors", len(header.pairs))
     contents = Contents("safetensors", Table())
     spans: list[tuple[int, int, str]] = []
     for name, entry in header.pairs:
@@ -53,15 +54,15 @@ def read_safetensors(source: Source, context: Context) -> Contents:
             contents.root.attributes = entry
             continue
         context.meter.spend("max_tensors")
-        tensor, span = _tensor(name, entry)
-        contents.storages[name] = span[1] - span[0]
+        tensor, span = _tensor(name, entry, prefix)
+        contents.storages[prefix + name] = span[1] - span[0]
         contents.root.pairs.append((name, tensor))
         spans.append((*span, name))
     _check_spans(spans, source.size - 8 - length, context)
     return contents
 
 
-def _tensor(name: str, entry: Any) -> tuple[Tensor, tuple[int, int]]:
+def _tensor(name: str, entry: Any, prefix: str) -> tuple[Tensor, tuple[int, int]]:
     if not isinstance(entry, Table):
         raise _malformed(name)
     code, shape, offsets = (
@@ -73,7 +74,7 @@ def _tensor(name: str, entry: Any) -> tuple[Tensor, tuple[int, int]]:
     if known is None or shape is None or offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise _malformed(name)
     stride = tuple(math.prod(shape[at + 1 :]) for at in range(len(shape)))
-    storage = Storage(name, known[0], math.prod(shape), "")
+    storage = Storage(prefix + name, known[0], math.prod(shape), "")
     return Tensor(storage, known[0], tuple(shape), stride, 0), (offsets[0], offsets[1])
 
 

@@ -1,21 +1,24 @@
 """Inspect an untrusted file in a child process with limits on memory and time: the second wall.
 
 The reader itself runs nothing and has budgets. Should it have a flaw, the child dies and the API does not.
+How a child's end is told apart: it says itself that memory was refused (RLIMIT_AS); SIGXCPU is its processor
+time; our own kill is the wall time or too long an answer; any other SIGKILL comes from outside, on Linux most
+often from the kernel when the machine has no memory left, and says nothing about the file.
 """
 
 import dataclasses
 import json
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from app.checkpoint.child import Ended, run_child
 from app.checkpoint.inspect import DEFAULT_LIMITS
-from app.checkpoint.limits import GIB, ReadLimits
+from app.checkpoint.limits import GIB, MIB, ReadLimits
 from app.checkpoint.report import CheckpointReport
-from app.errors import CaliperError, LimitExceeded, UnreadableCheckpoint
+from app.errors import CaliperError, LimitExceeded, Unavailable, UnreadableCheckpoint
 from app.network.shape import DOCUMENTED
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +37,8 @@ class SandboxLimits:
     """Processor time of the child, hash included."""
     max_wall_seconds: float = 60.0
     """Time until the child is killed."""
+    max_answer_bytes: int = 256 * MIB
+    """What the child may answer."""
 
 
 DEFAULT_SANDBOX = SandboxLimits()
@@ -50,8 +55,9 @@ def inspect_in_child(
 ) -> CheckpointReport:
     """`inspect_checkpoint` in a child process; blocks until it answers.
 
-    Raises what the inspection raises, LimitExceeded where the child passed its memory or time, and
-    UnreadableCheckpoint where it died of anything else.
+    Raises what the inspection raises; LimitExceeded where the child passed its memory, processor time, wall
+    time or answer; Unavailable where something outside killed it, such as the kernel for want of memory; and
+    UnreadableCheckpoint where it crashed.
     """
     request = {
         "limits": dataclasses.asdict(limits),
@@ -63,50 +69,69 @@ def inspect_in_child(
     command = [sys.executable, "-I", "-S", "-c", _START, str(_ROOT), json.dumps(request)]
     try:
         with path.open("rb") as file:
-            done = subprocess.run(  # noqa: S603  # our own interpreter and code; the file is its standard input
+            ended = run_child(
                 command,
-                stdin=file,
-                capture_output=True,
-                timeout=sandbox.max_wall_seconds,
-                check=False,
-                env={},
+                file,
+                seconds=sandbox.max_wall_seconds,
+                max_output_bytes=sandbox.max_answer_bytes,
             )
     except OSError as error:
         raise UnreadableCheckpoint(
             f"the file cannot be opened: {error.strerror or 'unknown reason'}"
         ) from None
-    except subprocess.TimeoutExpired:
-        most = sandbox.max_wall_seconds
-        raise LimitExceeded("max_wall_seconds", limit=most, actual=most) from None
-    return _report(done, sandbox)
+    return _report(ended, sandbox)
 
 
-def _report(done: "subprocess.CompletedProcess[bytes]", sandbox: SandboxLimits) -> CheckpointReport:
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        most = sandbox.max_cpu_seconds
-        raise LimitExceeded("max_cpu_seconds", limit=most, actual=most)
-    if b"MemoryError" in done.stderr[-4096:]:
-        most = sandbox.max_memory_bytes
-        raise LimitExceeded("max_memory_bytes", limit=most, actual=most)
+def _report(ended: Ended, sandbox: SandboxLimits) -> CheckpointReport:
+    _raise_at_a_wall(ended, sandbox)
     try:
-        answer = json.loads(done.stdout) if done.returncode == 0 else {}
+        answer = json.loads(ended.output) if ended.status == 0 else None
     except ValueError:
-        answer = {}
+        answer = None
+    if not isinstance(answer, dict):
+        raise _died(ended)
     if "report" in answer:
         return CheckpointReport.from_plain(answer["report"])
-    raise _error(answer, done.returncode)
+    raise _error(answer)
 
 
-def _error(answer: dict[str, Any], status: int) -> CaliperError:
+def _raise_at_a_wall(ended: Ended, sandbox: SandboxLimits) -> None:
+    """Raise what stands for the limit that ended the child, if one did."""
+    if ended.timed_out:
+        most = sandbox.max_wall_seconds
+        raise LimitExceeded("max_wall_seconds", limit=most, actual=most)
+    if ended.overflowed:
+        limit = sandbox.max_answer_bytes
+        raise LimitExceeded("max_answer_bytes", limit=limit, actual=len(ended.output))
+    cpu = sandbox.max_cpu_seconds
+    is_killed = ended.status == -signal.SIGKILL
+    if ended.status == -signal.SIGXCPU or (is_killed and ended.cpu_seconds >= cpu):
+        raise LimitExceeded("max_cpu_seconds", limit=cpu, actual=max(cpu, round(ended.cpu_seconds, 1)))
+    if is_killed:
+        raise Unavailable(
+            f"the process that read the file was killed from outside, at {ended.peak_bytes:,} bytes of memory",
+            hint="the machine may be out of memory: try again later",
+        )
+    if b"MemoryError" in ended.errors[-4096:]:
+        limit = sandbox.max_memory_bytes
+        raise LimitExceeded("max_memory_bytes", limit=limit, actual=limit)
+
+
+def _died(ended: Ended) -> UnreadableCheckpoint:
+    """The error of a child that crashed: the signal by its name, else its status."""
+    is_signal = ended.status < 0 and -ended.status in signal.valid_signals()
+    how = signal.Signals(-ended.status).name if is_signal else f"status {ended.status}"
+    return UnreadableCheckpoint(
+        f"the process that read the file ended without an answer ({how})",
+        hint="the file may be made to break readers",
+    )
+
+
+def _error(answer: dict[str, Any]) -> CaliperError:
     """The error that the child's answer stands for."""
     found = {"findings": answer["findings"]} if answer.get("findings") else {}
     if "limit" in answer:
         error = LimitExceeded(**answer["limit"])
         error.extra.update(found)
         return error
-    if "error" in answer:
-        return UnreadableCheckpoint(**answer["error"], **found)
-    return UnreadableCheckpoint(
-        f"the process that read the file ended without an answer (status {status})",
-        hint="the file may be made to break readers",
-    )
+    return UnreadableCheckpoint(**answer["error"], **found)

@@ -10,6 +10,8 @@ from typing import Any
 from app.checkpoint.archive import Archive, open_archive
 from app.checkpoint.contents import Contents, Context, walk_pickles
 from app.checkpoint.json_value import read_json
+from app.checkpoint.source import Source
+from app.checkpoint.torch_legacy import looks_like_legacy, read_legacy
 from app.checkpoint.torch_zip import is_torch_zip, read_torch_zip
 from app.checkpoint.values import Table, Tensor
 from app.errors import CaliperError, UnreadableCheckpoint
@@ -63,10 +65,25 @@ def _read_member(
 
 def _read_torch(archive: Archive, name: str, context: Context) -> Contents:
     location = f"{archive.at(name)}!"
-    inner = open_archive(archive.open(name), context.meter, context.findings, location)
+    source = archive.open(name)
+    if source.read_at(0, min(2, source.size)) != b"PK":
+        return _read_stream(source, context, archive.at(name))
+    inner = open_archive(source, context.meter, context.findings, location)
     if not is_torch_zip(inner):
         raise UnreadableCheckpoint(f"{location}the inner zip holds no data.pkl", pointer=location)
     return read_torch_zip(inner, context, f"{name}!")
+
+
+def _read_stream(source: Source, context: Context, location: str) -> Contents:
+    """A .pth that is no zip: torch loads it as a legacy stream, pickle as a pickle."""
+    if looks_like_legacy(source.read_at(0, min(16, source.size))):
+        return read_legacy(source, context)
+    context.meter.check("max_member_bytes", source.size)
+    root = walk_pickles(source.read_at(0, source.size), context, location).value
+    context.findings.add(
+        "bare_pickle", "medium", location, "a bare pickle where Stable-Baselines3 writes a zip"
+    )
+    return Contents("pickle", root)
 
 
 def _judge_extra(archive: Archive, name: str, context: Context) -> None:
@@ -83,7 +100,24 @@ def _unpack(document: Any, context: Context, location: str) -> Table:
     """The document's entries, those that are pickles replaced by their inert values."""
     if not isinstance(document, Table):
         raise UnreadableCheckpoint(f"{location}: the JSON is no object", pointer=location)
+    _judge_deeper(document, context, location)
     return Table([(key, _entry(value, context, f"{location}#{key}")) for key, value in document.pairs])
+
+
+def _judge_deeper(document: Table, context: Context, location: str) -> None:
+    """Walk serialized entries that stand deeper than Stable-Baselines3 writes them."""
+    waiting = [item for _, value in document.pairs for item in _items(value)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Table) and SERIALIZED in value:
+            _entry(value, context, f"{location}#…")
+        waiting.extend(_items(value))
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, Table):
+        return [item for _, item in value.pairs]
+    return value if isinstance(value, list) else []
 
 
 def _entry(value: Any, context: Context, location: str) -> Any:

@@ -5,15 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 from app.checkpoint.contents import Contents, Context
-from app.checkpoint.features import read_features
+from app.checkpoint.disagreements import note_disagreements
+from app.checkpoint.features import check_features, read_features
 from app.checkpoint.findings import printable
-from app.checkpoint.optimizer import read_optimizer
+from app.checkpoint.optimizer import read_optimizer, read_scalar
 from app.checkpoint.recipes import recipe_for
 from app.checkpoint.recipes.recipe import Parts
 from app.checkpoint.render import Renderer
 from app.checkpoint.report import CheckpointReport, LayerInfo, PartBytes
+from app.checkpoint.size_prediction import predict_size
 from app.checkpoint.tensors import Part, check_tensors, describe, distinct_values, find_tensors, item_bytes
-from app.checkpoint.values import Array, Tensor
+from app.checkpoint.values import Array, Table, Tensor, fields_of
 from app.errors import CaliperError
 
 Found = list[tuple[str, Tensor | Array]]
@@ -32,8 +34,15 @@ def summarise(
     layers = _layers(weights, parts, contents)
     renderer = Renderer(context.meter.limits)
     optimizer = read_optimizer(parts.optimizer, contents.scalar)
-    for text in architecture.disagreements:
-        context.findings.add("config_disagrees", "low", "config", text)
+    features = read_features(parts.feature_schema)
+    if features is not None:
+        check_features(features, architecture.obs_dim.value, context.findings)
+    predicted = predict_size(contents, size)
+    if predicted is not None and predicted.difference:
+        text = f"{predicted.difference:+,} bytes against the {predicted.predicted:,} that its config leads to"
+        context.findings.add("size_differs", "low", "", text)
+    scaled_by = _normaliser_tensors(found, parts)
+    note_disagreements(architecture, context.findings)
     tensors = tuple(describe(path, value, part) for path, value, part in placed)
 
     def report(sha256: str | None) -> CheckpointReport:
@@ -49,10 +58,14 @@ def summarise(
             dtypes=dict(Counter(tensor.dtype for tensor in tensors)),
             optimizer=optimizer,
             config=renderer.render(parts.config),
-            feature_schema=read_features(parts.feature_schema),
+            feature_schema=features,
             versions=renderer.render(parts.versions),
             dataset=renderer.render(parts.dataset),
             bytes=_bytes([(value, part) for _, value, part in placed], contents, size),
+            size=predicted,
+            normaliser=None if scaled_by else renderer.render(parts.normaliser),
+            normaliser_tensors=scaled_by,
+            progress=renderer.render(_counters(parts.progress, contents)),
             findings=context.findings.ordered(),
             sha256=sha256,
             bytes_read=context.meter.spent.get("max_read_bytes", 0),
@@ -73,10 +86,27 @@ def _tensors(contents: Contents, context: Context) -> Found:
     return found
 
 
+def _normaliser_tensors(found: Found, parts: Parts) -> tuple[str, ...]:
+    """Paths of the tensors that the recipe names as statistics."""
+    table = fields_of(parts.normaliser)
+    values = table.pairs if table is not None else []
+    wanted = {id(value) for _, value in values if isinstance(value, (Tensor, Array))}
+    return tuple(printable(path) for path, value in found if id(value) in wanted)
+
+
+def _counters(progress: Any, contents: Contents) -> Any:
+    """The counters, those that stand in tensors of their own read."""
+    table = fields_of(progress)
+    if table is None:
+        return None
+    pairs = [(name, read_scalar(value, contents.scalar)) for name, value in table.pairs]
+    return Table([(name, value) for name, value in pairs if value is not None])
+
+
 def _part(path: str, parts: Parts) -> Part:
-    if path.startswith(f"{parts.optimizer_path}."):
+    if not parts.optimizer_path or path.startswith(f"{parts.optimizer_path}."):
         return "optimizer"
-    if not parts.weights_path:
+    if not parts.weights_path or path.startswith(f"{parts.critic_path}."):
         return "weights"
     return "weights" if path.startswith(f"{parts.weights_path}.") else "other"
 
@@ -115,6 +145,8 @@ def _bytes(placed: list[tuple[Any, Part]], contents: Contents, size: int) -> Par
             sums[part] += len(value.data or b"")
         elif value.storage.key not in seen:
             seen.add(value.storage.key)
-            sums[part] += contents.storages.get(value.storage.key, 0)
+            if value.storage.key in contents.external:
+                continue
+            sums[part] += contents.storages.get(value.storage.key, value.storage.held or 0)
     rest = max(0, size - sum(sums.values()))
     return PartBytes(sums["weights"], sums["optimizer"], sums["other"], rest, size)

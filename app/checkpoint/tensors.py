@@ -110,17 +110,21 @@ def describe(path: str, value: Tensor | Array, part: Part) -> TensorInfo:
 def check_tensors(found: list[tuple[str, Tensor | Array]], contents: Contents, context: Context) -> None:
     """Note every tensor that passes its storage, and every storage that is not as it is declared."""
     declared: dict[str, tuple[str, int]] = {}
+    held: dict[str, int] = {}
     for path, value in found:
         if isinstance(value, Array):
             continue
         _check_view(path, value, context)
         storage = value.storage
+        if storage.held is not None:
+            held[storage.key] = storage.held
         before = declared.setdefault(storage.key, (storage.dtype, storage.numel))
         if before != (storage.dtype, storage.numel):
             text = f"storage {storage.key} is declared twice, differently"
             context.findings.add("storage_mismatch", "high", path, text)
     for key, (dtype, numel) in declared.items():
-        _check_storage(key, numel * item_bytes(dtype), contents, context)
+        actual = contents.storages.get(key, held.get(key))
+        _check_storage(key, numel * item_bytes(dtype), actual, context)
 
 
 def _check_view(path: str, tensor: Tensor, context: Context) -> None:
@@ -134,8 +138,7 @@ def _check_view(path: str, tensor: Tensor, context: Context) -> None:
         context.findings.add("expanded_tensor", "medium", path, text)
 
 
-def _check_storage(key: str, declared: int, contents: Contents, context: Context) -> None:
-    actual = contents.storages.get(key)
+def _check_storage(key: str, declared: int, actual: int | None, context: Context) -> None:
     if actual is None:
         if not context.broken:
             text = f"declared with {declared:,} bytes, no record holds it"

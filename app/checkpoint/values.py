@@ -100,6 +100,8 @@ class Storage:
     dtype: str
     numel: int
     location: str
+    held: int | None = None
+    """Bytes behind it, where the pickle itself holds them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

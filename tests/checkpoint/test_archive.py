@@ -88,3 +88,20 @@ def test_a_torn_archive_is_refused_or_flagged(cut: int) -> None:
     except UnreadableCheckpoint:
         return
     assert archive.findings.any_high()
+
+
+def test_the_whole_tail_is_read_only_where_a_comment_hides_the_end() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a", b"1" * 100_000)
+        archive.comment = b"x" * 60_000
+    opened_archive = opened(file.getvalue())
+    assert opened_archive.read("a") == b"1" * 100_000
+    assert [finding.code for finding in opened_archive.findings.ordered()] == ["archive_comment"]
+
+
+def test_every_local_header_is_compared_where_the_file_is_local() -> None:
+    data = bytearray(written({"a": b"1" * 50, "b": b"2" * 50}))
+    data[data.index(b"b2222")] = ord("c")  # the local name, not the directory's
+    found = [finding for finding in opened(bytes(data)).findings.ordered() if finding.severity == "high"]
+    assert [(finding.code, finding.location) for finding in found] == [("header_mismatch", "b")]

@@ -38,7 +38,11 @@ def test_other_tensors_do_not_load() -> None:
     assert not found.weights_load
     assert "trunk.0.weight" in found.tensors_only_left
     assert "log_std" in found.tensors_only_right
-    assert {change.name for change in found.architecture} == {"action_kind", "shared_trunk"}
+    assert {change.name for change in found.architecture} == {
+        "action_kind",
+        "shared_trunk",
+        "critic_hidden_dims",
+    }
     assert found.parameters_delta == right.parameters - left.parameters > 0
     assert found.explanation.startswith("the weights do not load: 4 tensors only in the left file")
 

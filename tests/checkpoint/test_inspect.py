@@ -72,6 +72,12 @@ def test_caliper_with_a_plain_config() -> None:
         "shared_trunk": True,
         "layer_norm": False,
         "recurrent": False,
+        "recurrent_kind": None,
+        "recurrent_dim": None,
+        "convolutional": False,
+        "action_nvec": None,
+        "actor_head": (64, ACTIONS),
+        "critic_hidden_dims": (64,),
     }
     assert report.architecture.hidden_dims.basis == "both"
     assert report.parameters == sum(p.numel() for p in policy.parameters())
@@ -90,6 +96,19 @@ def test_a_config_object_of_an_unknown_class_is_read(protocol: Any) -> None:
     assert report.architecture.obs_dim.basis == "both"
     assert not report.suspicious
     assert [finding.code for finding in report.findings] == ["unknown_name", "unknown_class"]
+
+
+@pytest.mark.parametrize("container", ["torch", "safetensors"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_weights_alone_tell_the_same_network(container: str, shared: bool) -> None:
+    state = Policy(shared=shared).state_dict()
+    report = inspect(saved(dict(state)) if container == "torch" else save_safetensors(state))
+    found = facts(report)
+    assert report.producer == "caliper"
+    assert (found["obs_dim"], found["hidden_dims"], found["action_dim"]) == (OBS, HIDDEN, ACTIONS)
+    assert found["shared_trunk"] is shared
+    assert report.architecture.obs_dim.basis == "shapes"
+    assert report.findings == ()
 
 
 def test_gaussian_separate_layer_norm() -> None:

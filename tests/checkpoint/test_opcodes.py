@@ -76,6 +76,18 @@ def test_the_last_of_equal_keys_counts() -> None:
     assert read.get("a") == 2
 
 
+@pytest.mark.parametrize(
+    "value",
+    [list(range(60_000)), [1, b"y" * 100_000, 2], {"a": ["x" * 70_000] * 3}, [[at] for at in range(30_000)]],
+)
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_honest_frames_are_unflagged(value: Any, protocol: int) -> None:
+    """Python writes large values between frames and begins a new one after 64 KiB."""
+    read, context = walked(pickle.dumps(value, protocol))
+    assert same(live(read), value)
+    assert context.findings.ordered() == ()
+
+
 class Config:
     """Stands for a class that the reader does not know."""
 
@@ -96,6 +108,15 @@ def test_an_object_shows_its_fields() -> None:
 def test_a_call_names_function_and_arguments() -> None:
     _, context = walked(b"cos\nsystem\n(X\x02\0\0\0lstR.")
     assert context.findings.ordered()[1].explanation == "would call os.system('ls')"
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [(rb"'\8'", "\\8"), (rb"'\18'", "\x018"), (rb"'\x4a\112'", "JJ"), (rb"'\xzz'", "\\xzz")],
+)
+def test_escapes_of_a_string(line: bytes, value: str) -> None:
+    """A backslash before 8 or 9 is none (found by fuzzing: it raised ValueError)."""
+    assert walked(b"S" + line + b"\n.")[0] == value
 
 
 @pytest.mark.parametrize("end", range(1, 40))

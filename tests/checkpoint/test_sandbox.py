@@ -9,7 +9,7 @@ from app.checkpoint import sandbox
 from app.checkpoint.inspect import inspect_checkpoint
 from app.checkpoint.limits import ReadLimits
 from app.checkpoint.sandbox import SandboxLimits, inspect_in_child
-from app.errors import LimitExceeded, UnreadableCheckpoint
+from app.errors import LimitExceeded, Unavailable, UnreadableCheckpoint
 from tests.attacks.builders import honest_zip
 
 
@@ -55,6 +55,12 @@ def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
         ("while True: pass", SandboxLimits(max_wall_seconds=0.3), "max_wall_seconds"),
         ("import os; os.kill(os.getpid(), 24)", SandboxLimits(), "max_cpu_seconds"),
         ("raise MemoryError", SandboxLimits(), "max_memory_bytes"),
+        ("import sys; print('x' * 5000)", SandboxLimits(max_answer_bytes=4000), "max_answer_bytes"),
+        (
+            "import os, time; os.close(1); os.close(2); time.sleep(60)",
+            SandboxLimits(max_wall_seconds=0.3),
+            "max_wall_seconds",
+        ),
     ],
 )
 def test_a_child_at_its_wall(
@@ -66,11 +72,63 @@ def test_a_child_at_its_wall(
     assert caught.value.limit_name == limit
 
 
-@pytest.mark.parametrize("code", ["import os; os.abort()", "print('no json')", "raise SystemExit(3)"])
-def test_a_child_that_dies_is_a_clear_error(honest: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("import os; os.abort()", "SIGABRT"),
+        ("import os; os.kill(os.getpid(), 11)", "SIGSEGV"),
+        ("print('no json')", "status 0"),
+        ("print('[]')", "status 0"),
+        ("raise SystemExit(3)", "status 3"),
+    ],
+)
+def test_a_child_that_dies_is_a_clear_error(
+    honest: Path, monkeypatch: pytest.MonkeyPatch, code: str, how: str
+) -> None:
     monkeypatch.setattr(sandbox, "_START", code)
-    with pytest.raises(UnreadableCheckpoint, match="without an answer"):
+    with pytest.raises(UnreadableCheckpoint, match="without an answer") as caught:
         inspect_in_child(honest)
+    assert how in caught.value.detail
+
+
+def test_a_kill_from_outside_is_no_fault_of_the_file(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's SIGKILL for want of memory is neither a limit that was passed nor a bad file."""
+    monkeypatch.setattr(sandbox, "_START", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(Unavailable, match="killed from outside") as caught:
+        inspect_in_child(honest)
+    assert "memory" in caught.value.hint
+
+
+def test_processor_time_that_is_really_used_up(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fenced = "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.checkpoint import __main__ as m; "
+    spin = fenced + "m._fence(1 << 30, 1)\nwhile True: pass"
+    monkeypatch.setattr(sandbox, "_START", spin)
+    with pytest.raises(LimitExceeded) as caught:
+        inspect_in_child(honest, sandbox=SandboxLimits(max_cpu_seconds=1))
+    assert (caught.value.limit_name, caught.value.limit) == ("max_cpu_seconds", 1)
+
+
+def test_memory_that_is_really_used_up(tmp_path: Path) -> None:
+    """A pickle of 40 MB within its own limits, in a child that may not hold it."""
+    path = tmp_path / "large.pkl"
+    path.write_bytes(b"\x80\x04}" + b"\x8e" + (15 << 20).to_bytes(8, "little") + bytes(15 << 20) + b"0.")
+    assert inspect_in_child(path).complete
+    with pytest.raises(LimitExceeded) as caught:
+        inspect_in_child(path, sandbox=SandboxLimits(max_memory_bytes=30 << 20))
+    assert caught.value.limit_name == "max_memory_bytes"
+
+
+def test_a_child_starts_no_process_and_writes_no_file(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = "[r.getrlimit(k) for k in (r.RLIMIT_NPROC, r.RLIMIT_FSIZE, r.RLIMIT_CORE)]"
+    spy = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import json, resource as r; "
+        f"from app.checkpoint import __main__ as m; m._answer = lambda f, q: {{'error': {{'detail': json.dumps({limits}), "
+        "'hint': '', 'pointer': ''}}; m.main(sys.argv[1:])"
+    )
+    monkeypatch.setattr(sandbox, "_START", spy)
+    with pytest.raises(UnreadableCheckpoint) as caught:
+        inspect_in_child(honest)
+    assert json.loads(caught.value.detail) == [[0, 0]] * 3
 
 
 def test_the_child_is_fenced_in(honest: Path, monkeypatch: pytest.MonkeyPatch) -> None:

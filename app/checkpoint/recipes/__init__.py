@@ -2,13 +2,20 @@
 
 from typing import Any
 
-from app.checkpoint.recipes.caliper import CALIPER, NATIVE
+from app.checkpoint.recipes.caliper import CALIPER, NATIVE, WEIGHTS
 from app.checkpoint.recipes.cleanrl import CLEANRL
+from app.checkpoint.recipes.elegantrl import ELEGANTRL
 from app.checkpoint.recipes.generic import GENERIC
-from app.checkpoint.recipes.keyed import RL_GAMES, RSL_RL, SAMPLE_FACTORY, SKRL
-from app.checkpoint.recipes.pickled_module import PICKLED_MODULE
+from app.checkpoint.recipes.onnx import ONNX, TORCH_EXPORT
+from app.checkpoint.recipes.pickled_module import PICKLED_MODULE, PUFFERLIB_MODULE
+from app.checkpoint.recipes.pufferlib import PUFFERLIB, PUFFERLIB_FOLDER, PUFFERLIB_TRAINER
 from app.checkpoint.recipes.recipe import Recipe
+from app.checkpoint.recipes.rl_games import RL_GAMES
+from app.checkpoint.recipes.rllib import RLLIB
+from app.checkpoint.recipes.rsl_rl import RSL_RL
+from app.checkpoint.recipes.sample_factory import SAMPLE_FACTORY
 from app.checkpoint.recipes.sb3 import SB3
+from app.checkpoint.recipes.skrl import SKRL
 
 RECIPES: tuple[Recipe, ...] = (
     CALIPER,
@@ -18,7 +25,16 @@ RECIPES: tuple[Recipe, ...] = (
     RL_GAMES,
     SAMPLE_FACTORY,
     SKRL,
+    PUFFERLIB_FOLDER,
+    PUFFERLIB_TRAINER,
+    RLLIB,
+    ELEGANTRL,
+    ONNX,
+    TORCH_EXPORT,
+    WEIGHTS,  # before CLEANRL, whose agents also have an actor and a critic
     CLEANRL,
+    PUFFERLIB,
+    PUFFERLIB_MODULE,
     PICKLED_MODULE,
     GENERIC,
 )

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from app.checkpoint.architecture import Architecture, shapes_of, stacks
+from app.checkpoint.architecture import Architecture
+from app.checkpoint.layers import Shapes, shapes_of, stacks
 from app.checkpoint.recipes import generic
-from app.checkpoint.recipes.recipe import Network, Parts, Recipe
+from app.checkpoint.recipes.network import Network
+from app.checkpoint.recipes.recipe import Parts, Recipe
 from app.checkpoint.values import Table
 
 
@@ -32,26 +34,49 @@ def parts(root: Table) -> Parts:
         optimizer=root.get("optimizer_state_dict"),
         config=root.get("config"),
         feature_schema=root.get("feature_schema"),
+        normaliser=root.get("normaliser"),
         versions=root.get("versions"),
         dataset=root.get("dataset"),
+        progress=_progress(root),
     )
+
+
+def is_weights_only(root: Any) -> bool:
+    """Whether the root is a bare state dict of this layout, as an export of the weights alone has it."""
+    found = stacks(shapes_of(root))
+    return ("trunk" in found or "actor_trunk" in found) and "actor" in found and "critic" in found
 
 
 def read(root: Table) -> Architecture:
     """The network: trunk or trunks, two heads, and log_std where it is Gaussian."""
-    shapes = shapes_of(root.get("policy_state_dict"))
+    return _read_shapes(shapes_of(root.get("policy_state_dict")), root.get("config"))
+
+
+def read_weights(root: Table) -> Architecture:
+    """The same network, from its shapes alone."""
+    return _read_shapes(shapes_of(root), None)
+
+
+def _read_shapes(shapes: Shapes, config: Any) -> Architecture:
     found = stacks(shapes)
     trunk = found.get("trunk")
     separate = found.get("actor_trunk")
     if not trunk and not separate:
-        return generic.describe(shapes, root.get("config"))
+        return generic.describe(shapes, config)
     kind = "gaussian" if "log_std" in shapes else "discrete"
-    network = Network(
-        shapes, found.get("actor", []), found.get("critic", []), trunk or separate, kind, "log_std"
-    )
-    facts = network.architecture(root.get("config"))
-    return facts if trunk else generic.separated(facts, root.get("config"))
+    critic = [*found.get("critic_trunk", []), *found.get("critic", [])]
+    network = Network(shapes, found.get("actor", []), critic, trunk or separate, kind, "log_std")
+    facts = network.architecture(config)
+    return facts if trunk else generic.separated(facts, config)
+
+
+def _progress(root: Table) -> Any:
+    """The trainer's counters: Caliper keeps them in trainer_state, its forerunner at the root."""
+    state = root.get("trainer_state")
+    home = state if isinstance(state, Table) else root
+    return generic.progress_of(home, ("global_step", "update", "total_timesteps", "iteration", "step"))
 
 
 CALIPER = Recipe("caliper", is_caliper, parts, read)
 NATIVE = Recipe("native-ppo", is_native, parts, read)
+WEIGHTS = Recipe("caliper", is_weights_only, lambda root: Parts(state=root), read_weights)

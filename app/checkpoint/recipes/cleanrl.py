@@ -1,9 +1,15 @@
-"""CleanRL: a bare state dict of an Agent with `actor` (or `actor_mean`, `actor_logstd`) and `critic` Sequentials."""
+"""CleanRL: a bare state dict of an Agent: `actor` (or `actor_mean`, `actor_logstd`) and `critic`.
+
+ppo.py and ppo_continuous_action.py have separate Sequentials, ppo_atari.py heads on `network` (convolutions and
+one Linear), ppo_atari_lstm.py an `lstm` between them, ppo_multidiscrete heads whose outputs are all choices.
+"""
 
 from typing import Any
 
-from app.checkpoint.architecture import Architecture, shapes_of, stacks
-from app.checkpoint.recipes.recipe import Network, Parts, Recipe
+from app.checkpoint.architecture import Architecture
+from app.checkpoint.layers import shapes_of, stacks
+from app.checkpoint.recipes.network import Network
+from app.checkpoint.recipes.recipe import Parts, Recipe
 from app.checkpoint.values import Table
 
 

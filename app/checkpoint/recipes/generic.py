@@ -3,12 +3,14 @@
 import dataclasses
 from typing import Any
 
-from app.checkpoint.architecture import Architecture, is_chain, merge, shapes_of, stacks
-from app.checkpoint.recipes.recipe import Layers, Network, Parts, Recipe, Shapes
-from app.checkpoint.values import Table, Tensor, fields_of
+from app.checkpoint.architecture import Architecture, Fact, merge
+from app.checkpoint.layers import Layers, Shapes, are_parallel, is_chain, shapes_of, stacks
+from app.checkpoint.recipes.network import Network
+from app.checkpoint.recipes.recipe import NOWHERE, Parts, Recipe
+from app.checkpoint.values import Array, Table, Tensor, fields_of
 
-ACTOR_WORDS = ("actor", "policy", "action", "pi", "mu")
-CRITIC_WORDS = ("critic", "value", "vf", "q")
+ACTOR_WORDS = ("actor", "policy", "action", "pi", "mu", "logits")
+CRITIC_WORDS = ("critic", "value", "vf", "q", "v")
 _STATE_KEYS = (
     "state_dict",
     "model_state_dict",
@@ -20,29 +22,39 @@ _STATE_KEYS = (
 )
 _MOST_LAYERS = 256
 _OPTIMIZER_KEYS = ("optimizer_state_dict", "optimizer", "optim")
+_PROGRESS_KEYS = ("epoch", "iter", "iteration", "step", "global_step", "agent_step", "update", "frame")
 
 
 def holds_tensors(value: Any) -> bool:
-    """Whether a value is a dict with a tensor in it."""
-    return isinstance(value, Table) and any(isinstance(item, Tensor) for _, item in value.pairs)
+    """Whether a value is a dict with a tensor or array in it."""
+    return isinstance(value, Table) and any(isinstance(item, (Tensor, Array)) for _, item in value.pairs)
 
 
 def parts(root: Any) -> Parts:
     """The state dict is the root itself, or stands under one of the usual keys."""
+    whole = fields_of(root)
+    if whole is not None and "param_groups" in whole:
+        return Parts(NOWHERE, None, "", root)
     if not isinstance(root, Table):
         return Parts(state=root)
     optimizer = next((key for key in _OPTIMIZER_KEYS if isinstance(root.get(key), Table)), "")
-    path = (
-        "" if holds_tensors(root) else next((key for key in _STATE_KEYS if holds_tensors(root.get(key))), "")
-    )
+    held = next((key for key in _STATE_KEYS if holds_tensors(root.get(key))), "")
+    path = "" if holds_tensors(root) else held
     return Parts(
         weights_path=path,
         state=root.get(path) if path else root,
-        optimizer_path=optimizer or "\0",
+        optimizer_path=optimizer or NOWHERE,
         optimizer=root.get(optimizer) if optimizer else None,
         config=root.get("config") or root.get("args") or root.get("cfg"),
         versions=root.get("versions"),
+        progress=progress_of(root, _PROGRESS_KEYS),
     )
+
+
+def progress_of(root: Table, keys: tuple[str, ...]) -> Table | None:
+    """Those of the root's entries that are counters, by key; None where there is none."""
+    found = {key: root.get(key) for key in keys if key in root}
+    return Table.of(found) if found else None
 
 
 def read(root: Any) -> Architecture:
@@ -51,24 +63,28 @@ def read(root: Any) -> Architecture:
     return describe(shapes_of(found.state), found.config)
 
 
-def describe(shapes: Shapes, config: Any) -> Architecture:
+def describe(shapes: Shapes, config: Any, activation: str | None = None) -> Architecture:
     """The network of these tensors."""
     found = stacks(shapes)
-    actor = named_stack(found, ACTOR_WORDS)
-    critic = named_stack(found, CRITIC_WORDS)
+    actor = named_stack(found, ACTOR_WORDS, CRITIC_WORDS)
+    critic = named_stack(found, CRITIC_WORDS, ("actor",))
+    is_named = bool(actor)
     if not actor:
         actor = longest_chain([layer for layers in found.values() for layer in layers])
     std = next((name for name in shapes if "log_std" in name or "logstd" in name or name == "std"), "")
-    return Network(shapes, actor, critic, None, None, std).architecture(config)
+    facts = Network(shapes, actor, critic, log_std=std, activation=activation).architecture(config)
+    return facts if is_named or not actor else _guessed(facts)
 
 
-def named_stack(found: dict[str, Layers], words: tuple[str, ...]) -> Layers:
-    """The layers of all stacks with one of these words in their name, while they chain."""
+def named_stack(found: dict[str, Layers], words: tuple[str, ...], unless: tuple[str, ...] = ()) -> Layers:
+    """The layers of all stacks with one of these words, and none of `unless`, in their name, while they chain."""
     joined: Layers = []
     for name, layers in found.items():
-        parts_of_name = name.lower().replace(".", "_").split("_")
+        in_name = set(name.lower().replace(".", "_").split("_"))
+        if in_name.isdisjoint(words) or not in_name.isdisjoint(unless):
+            continue
         fits = len(joined) + len(layers) <= _MOST_LAYERS and is_chain([*joined, *layers])
-        if fits and any(word in parts_of_name for word in words):
+        if fits or (not joined and are_parallel(layers)):
             joined = [*joined, *layers]
     return joined
 
@@ -88,6 +104,15 @@ def separated(facts: Architecture, config: Any) -> Architecture:
     table = fields_of(config)
     said = table.get("shared_trunk") if table is not None else None
     return dataclasses.replace(facts, shared_trunk=merge(said if isinstance(said, bool) else None, False))
+
+
+def _guessed(facts: Architecture) -> Architecture:
+    """The facts of the longest chain: said to be no more than that."""
+    note = "no layer is named an actor's: read from the longest chain of linear layers"
+    names = ("hidden_dims", "action_dim", "obs_dim")
+    noted = {name: getattr(facts, name) for name in names}
+    told = {name: Fact(f.value, f.basis, f.note or note) for name, f in noted.items() if f.value is not None}
+    return dataclasses.replace(facts, **told)
 
 
 GENERIC = Recipe("unknown", lambda _: True, parts, read)

@@ -1,11 +1,22 @@
-"""Stable-Baselines3 and sb3-contrib: mlp_extractor, action_net, value_net; LSTMs of RecurrentPPO before them."""
+"""Stable-Baselines3 and sb3-contrib, and so FinRL's and FreqAI's files: a zip of `data` and state dicts.
 
+PPO, A2C, TRPO, MaskablePPO and RecurrentPPO have mlp_extractor, action_net and value_net; DQN and QR-DQN a
+q_net, SAC and TD3 an actor; ARS one action_net. Learned with versions 2.9.2 of both.
+"""
+
+import dataclasses
 from typing import Any
 
-from app.checkpoint.architecture import Architecture, Fact, shapes_of, stacks
-from app.checkpoint.recipes.generic import separated
-from app.checkpoint.recipes.recipe import Network, Parts, Recipe
-from app.checkpoint.values import Made, Name, Table, fields_of
+from app.checkpoint.architecture import Architecture, Fact
+from app.checkpoint.layers import Shapes, convolutions, shapes_of, stacks
+from app.checkpoint.recipes.network import Network
+from app.checkpoint.recipes.recipe import Parts, Recipe
+from app.checkpoint.recipes.spaces import describe_action, is_image, observation_size
+from app.checkpoint.values import Name, Table, fields_of
+
+_PROGRESS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "seed")
+_LIBRARY_DEFAULT = "not given: the default of Stable-Baselines3's policies"
+_OFF_POLICY = ("q_net.q_net", "quantile_net.quantile_net", "actor.latent_pi", "actor.mu")
 
 
 def recognise(root: Any) -> bool:
@@ -14,79 +25,87 @@ def recognise(root: Any) -> bool:
 
 
 def parts(root: Table) -> Parts:
-    """The parts by their members."""
+    """The parts by their members; SAC and TD3 keep the actor's optimizer as one of its own."""
+    optimizer = next((n for n in ("policy.optimizer.pth", "actor.optimizer.pth") if n in root), "")
+    data = fields_of(root.get("data")) or Table()
     return Parts(
         weights_path="policy.pth",
         state=root.get("policy.pth"),
-        optimizer_path="policy.optimizer.pth",
-        optimizer=root.get("policy.optimizer.pth"),
+        optimizer_path=optimizer or "policy.optimizer.pth",
+        optimizer=root.get(optimizer) if optimizer else None,
         config=root.get("data"),
         versions=Table.of({"stable_baselines3": root.get("_stable_baselines3_version")}),
+        progress=Table.of({name: data.get(name) for name in _PROGRESS if name in data}),
     )
 
 
 def read(root: Table) -> Architecture:
     """The actor's extractor and its action_net; spaces and policy_kwargs say the rest."""
     shapes = shapes_of(root.get("policy.pth"))
+    data = fields_of(root.get("data")) or Table()
+    said = _said(data)
+    network = _on_policy(shapes) or _off_policy(shapes, said)
+    facts = dataclasses.replace(network.architecture(Table.of(said)), activation=_activation(data))
+    size = observation_size(data.get("observation_space"))
+    if convolutions(shapes) and is_image(data.get("observation_space")) and size is not None:
+        note = "of the observation space; convolutions do not tell an image's size"
+        facts = dataclasses.replace(facts, obs_dim=Fact(size, "config", note))
+    return facts
+
+
+def _on_policy(shapes: Shapes) -> Network | None:
+    """mlp_extractor.policy_net and action_net; what both see first is shared where an extractor has weights."""
     found = stacks(shapes)
-    actor = [*found.get("mlp_extractor.policy_net", []), *found.get("action_net", [])]
+    if "action_net" not in found:
+        return None
+    actor = [*found.get("mlp_extractor.policy_net", []), *found["action_net"]]
     critic = [*found.get("mlp_extractor.value_net", []), *found.get("value_net", [])]
-    said = _said(root.get("data"))
-    facts = Network(shapes, actor, critic, None, None, "log_std").architecture(said)
-    return _with_activation(separated(facts, None), root) if actor else facts
+    shares = any(name.startswith("features_extractor.") for name in shapes) if critic else None
+    return Network(shapes, actor, critic, log_std="log_std", shares=shares)
 
 
-def _said(data: Any) -> Table:
+def _off_policy(shapes: Shapes, said: dict[str, Any]) -> Network:
+    found = stacks(shapes)
+    name = next((name for name in _OFF_POLICY if name in found), "")
+    actor = found.get(name, [])
+    kind = None
+    if name == "actor.latent_pi":
+        actor, kind = [*actor, *found.get("actor.mu", [])], "gaussian"
+    elif name == "actor.mu":
+        kind = "deterministic"
+        said["action_kind"] = None  # a Box tells no distribution
+    outputs, actions = (actor[-1][0] if actor else 0), said.get("action_dim") or 1
+    is_quantile = name.startswith("quantile_net") and outputs % actions == 0
+    quantiles = outputs // actions if is_quantile else 1
+    critic = found.get("critic.qf0", [])
+    shares = False if critic else None
+    return Network(shapes, actor, critic, action_kind=kind, shares=shares, outputs_per_action=quantiles)
+
+
+def _said(data: Table) -> dict[str, Any]:
     """The facts that the constructor's arguments and the spaces tell."""
-    said: dict[str, Any] = {}
-    table = fields_of(data)
-    if table is None:
-        return Table()
-    action, observation = _space(table.get("action_space")), _space(table.get("observation_space"))
-    if action is not None:
-        kind, values = action
-        said["action_kind"] = "discrete" if kind == "Discrete" else "gaussian" if kind == "Box" else None
-        said["action_dim"] = values.get("n") if kind == "Discrete" else _product(values.get("_shape"))
-    if observation is not None and observation[0] == "Box":
-        said["obs_dim"] = _product(observation[1].get("_shape"))
-    kwargs = fields_of(table.get("policy_kwargs"))
-    said["net_arch"] = _net_arch(kwargs.get("net_arch")) if kwargs is not None else None
-    return Table.of(said)
+    kwargs = fields_of(data.get("policy_kwargs")) or Table()
+    arch = kwargs.get("net_arch")
+    is_split = isinstance(arch, Table)
+    return {
+        **describe_action(data.get("action_space")),
+        "obs_dim": observation_size(data.get("observation_space")),
+        "net_arch": arch.get("pi") if is_split else arch,
+        "critic_hidden_dims": arch.get("vf", arch.get("qf")) if is_split else None,
+        "lstm_hidden_size": kwargs.get("lstm_hidden_size"),
+    }
 
 
-def _space(value: Any) -> tuple[str, Table] | None:
-    if not isinstance(value, Made) or not isinstance(value.function, Name):
-        return None
-    found = value.fields()
-    return (value.function.name, found) if found is not None else None
-
-
-def _product(shape: Any) -> int | None:
-    if not isinstance(shape, (tuple, list)) or not all(type(size) is int for size in shape[:8]):
-        return None
-    total = 1
-    for size in shape[:8]:
-        total *= size
-    return total
-
-
-def _net_arch(value: Any) -> Any:
-    return value.get("pi") if isinstance(value, Table) else value
-
-
-def _with_activation(facts: Architecture, root: Table) -> Architecture:
-    """The activation that policy_kwargs names, else the library's default for PPO."""
-    data = fields_of(root.get("data"))
-    kwargs = fields_of(data.get("policy_kwargs")) if data is not None else None
+def _activation(data: Table) -> Fact:
+    """The activation that policy_kwargs names, else the library's default: ReLU off-policy, tanh on-policy."""
+    kwargs = fields_of(data.get("policy_kwargs"))
     named = kwargs.get("activation_fn") if kwargs is not None else None
     if isinstance(named, Name):
-        fact = Fact(named.name.lower()[:64], "config")
-    elif named is None and data is not None:
-        fact = Fact("tanh", "config", "not given: the default of Stable-Baselines3's ActorCriticPolicy")
-    else:
-        fact = Fact(None, "undetermined", "policy_kwargs holds an activation that cannot be read")
-    values = {name: getattr(facts, name) for name in facts.__slots__}
-    return Architecture(**{**values, "activation": fact})
+        return Fact(named.name.lower()[:64], "config")
+    if named is not None or not data.pairs:
+        return Fact(None, "undetermined", "policy_kwargs holds an activation that cannot be read")
+    off_policy = "replay_buffer_class" in data or "buffer_size" in data
+    return Fact("relu" if off_policy else "tanh", "config", _LIBRARY_DEFAULT)
 
 
 SB3 = Recipe("stable-baselines3", recognise, parts, read)
