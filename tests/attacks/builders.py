@@ -10,7 +10,12 @@ from dataclasses import dataclass
 CANARY = "CALIPER_CANARY"
 """Name of the environment variable, and start of the file, that an executed payload would leave."""
 
-COMMAND = f"touch {CANARY}_was_here"
+LEFT = f"{CANARY}_was_here"
+COMMAND = f"touch {LEFT}"
+"""A shell command that leaves the canary in the working directory."""
+
+CODE = f"open('{LEFT}', 'w').close()"
+"""The same as a Python expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ def attack(expect: str) -> Callable[[Callable[[], bytes]], Callable[[], bytes]]:
 
 
 def text(value: str) -> bytes:
+    """BINUNICODE, which torch's weights_only reader knows too."""
     raw = value.encode("utf-8", "surrogatepass")
-    return b"\x8c" + bytes([len(raw)]) + raw if len(raw) < 256 else b"X" + struct.pack("<I", len(raw)) + raw
+    return b"X" + struct.pack("<I", len(raw)) + raw
 
 
 def number(value: int) -> bytes:
@@ -60,6 +66,25 @@ def tuple_of(*values: bytes) -> bytes:
 
 def called(module: str, attribute: str, *args: bytes) -> bytes:
     return name(module, attribute) + tuple_of(*args) + b"R"
+
+
+def dotted(module: str, qualname: str, *args: bytes) -> bytes:
+    """A call by STACK_GLOBAL, which follows dots from protocol 4 on."""
+    return stack_name(module, qualname) + tuple_of(*args) + b"R"
+
+
+def state_dict_of(value: bytes, protocol: int = 4) -> bytes:
+    """A torch zip whose state dict holds the attack beside a tensor."""
+    body = b"}" + text("0.weight") + tensor(4, 0, (2, 2), (2, 1)) + b"s" + text("1.bias") + value + b"s"
+    return torch_zip(pickled(body, protocol))
+
+
+def raw_bytes(value: bytes) -> bytes:
+    return b"B" + struct.pack("<I", len(value)) + value
+
+
+def listed(*values: bytes) -> bytes:
+    return b"(" + b"".join(values) + b"l"
 
 
 def pickled(body: bytes, protocol: int = 2) -> bytes:

@@ -31,14 +31,14 @@ def _single(local: bytes, central: bytes, tail: bytes = b"") -> bytes:
 
 @attack("header_mismatch")
 def local_name_differs() -> bytes:
-    """picklescan CVE-2025-1944: local and central names differ; torch and zipfile part ways."""
+    """picklescan CVE-2025-1944: local and central names differ; zipfile raises, torch reads."""
     data = honest_pickle()
     return _single(local_header(b"archive/data.pk_", data), central_header(PKL, data, 0))
 
 
 @attack("header_mismatch")
 def local_flags_differ() -> bytes:
-    """picklescan CVE-2025-1945: the encryption bit in one header only."""
+    """picklescan CVE-2025-1945: flag bits in one header only; zipfile raises, torch reads."""
     data = honest_pickle()
     return _single(local_header(PKL, data, flags=1), central_header(PKL, data, 0))
 
@@ -59,7 +59,7 @@ def encrypted_member() -> bytes:
 
 @attack("bad_crc")
 def wrong_crc() -> bytes:
-    """picklescan CVE-2025-10156: a wrong checksum stops the scanner, torch does not look at it."""
+    """picklescan CVE-2025-10156 (GHSA-mjqp-26hc-grxg): a wrong checksum stops the scanner, torch does not look at it."""
     data = bytearray(honest_zip())
     at = data.index(b"0.weight")
     data[at] ^= 1

@@ -24,19 +24,19 @@ def open_marks() -> bytes:
     return torch_zip(pickled(b"(" * 200_000))
 
 
-@attack("ok")
+@attack("deep_nesting")
 def nested_tuples() -> bytes:
-    """A tuple 100,000 deep: the 1 MB file that kills torch's weights_only reader with SIGSEGV."""
+    """A tuple 100,000 deep: printing, copying or comparing it recurses."""
     return torch_zip(beside_weights(b")" + b"\x85" * 100_000))
 
 
-@attack("ok")
+@attack("hash_bomb")
 def nested_lists_as_key() -> bytes:
     """A deep tuple as a dict's key: its hash recurses."""
     return torch_zip(pickled(b"}" + b")" + b"\x85" * 50_000 + b"Ns"))
 
 
-@attack("ok")
+@attack("expanding_values")
 def memo_doubling() -> bytes:
     """Each list holds the one before twice: 2^64 leaves when expanded (billion laughs)."""
     step = b"0]\x94(h%ch%ce"
@@ -44,20 +44,20 @@ def memo_doubling() -> bytes:
     return torch_zip(beside_weights(body))
 
 
-@attack("ok")
+@attack("hash_bomb")
 def hash_doubling() -> bytes:
     """Each tuple holds the one before twice and is then hashed: 2^n steps; the 627-byte file that never returns."""
-    body = b")\x94" + b"".join(b"0h" + bytes([at]) + b"h" + bytes([at]) + b"\x86\x94" for at in range(60))
+    body = b")q\x00" + b"".join(b"h" + bytes([at]) + b"\x86q" + bytes([at + 1]) for at in range(60))
     return torch_zip(pickled(b"}" + body + b"Ns"))
 
 
-@attack("ok")
+@attack("unhashable_key")
 def unhashable_keys() -> bytes:
     """Lists as keys."""
     return torch_zip(pickled(b"}(" + b"]N" * 100 + b"u"))
 
 
-@attack("ok")
+@attack("hash_collisions")
 def colliding_keys() -> bytes:
     """Numbers that collide: quadratic time in a dict."""
     keys = b"".join(number(at * (2**61 - 1)) + b"N" for at in range(20_000))
@@ -78,7 +78,7 @@ def long_decimal() -> bytes:
 
 @attack("limit_exceeded")
 def announced_string() -> bytes:
-    """BINUNICODE8 announces 16 GiB (the 354-byte file that makes torch ask for it)."""
+    """BINUNICODE8 announces 16 GiB."""
     return torch_zip(beside_weights(b"\x8d" + struct.pack("<Q", 16 << 30) + b"x"))
 
 
@@ -94,7 +94,7 @@ def announced_frame() -> bytes:
     return torch_zip(b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"}.")
 
 
-@attack("ok")
+@attack("huge_memo_index")
 def huge_memo_index() -> bytes:
     """LONG_BINPUT at 2^32-1: an array-backed memo would take 32 GiB."""
     return torch_zip(beside_weights(b"Nr\xff\xff\xff\xff"))

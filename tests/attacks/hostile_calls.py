@@ -5,6 +5,7 @@ import json
 import pickle
 
 from tests.attacks.builders import (
+    CODE,
     COMMAND,
     attack,
     beside_weights,
@@ -13,6 +14,7 @@ from tests.attacks.builders import (
     name,
     number,
     pickled,
+    raw_bytes,
     stack_name,
     storage,
     tensor,
@@ -22,7 +24,8 @@ from tests.attacks.builders import (
     zipped,
 )
 
-SHELL = text(COMMAND)
+SHELL, PYTHON = text(COMMAND), text(CODE)
+EVIL = pickled(called("posix", "system", SHELL))
 
 
 @attack("would_call")
@@ -116,13 +119,13 @@ def persid_of_a_call() -> bytes:
 @attack("would_call")
 def eval_builtin() -> bytes:
     """builtins.eval."""
-    return torch_zip(beside_weights(called("builtins", "eval", text("__import__('os')"))))
+    return torch_zip(beside_weights(called("builtins", "eval", PYTHON)))
 
 
 @attack("would_call")
 def exec_python2_name() -> bytes:
     """__builtin__.exec, which pickle maps to builtins."""
-    return torch_zip(beside_weights(called("__builtin__", "exec", text("import os"))))
+    return torch_zip(beside_weights(called("__builtin__", "exec", PYTHON)))
 
 
 @attack("would_call")
@@ -141,7 +144,7 @@ def pip_main() -> bytes:
 @attack("would_call")
 def timeit() -> bytes:
     """picklescan blocklist family: timeit.timeit."""
-    return torch_zip(beside_weights(called("timeit", "timeit", text("pass"))))
+    return torch_zip(beside_weights(called("timeit", "timeit", PYTHON)))
 
 
 @attack("would_call")
@@ -153,7 +156,9 @@ def asyncio_subprocess() -> bytes:
 @attack("would_call")
 def torch_jit_unsupported() -> bytes:
     """picklescan bypass: torch.jit.unsupported_tensor_ops.execWrapper runs source text."""
-    return torch_zip(beside_weights(called("torch.jit.unsupported_tensor_ops", "execWrapper", text("1"))))
+    return torch_zip(
+        beside_weights(called("torch.jit.unsupported_tensor_ops", "execWrapper", PYTHON, b"}", b"}"))
+    )
 
 
 @attack("would_call")
@@ -165,7 +170,7 @@ def torch_collect_env() -> bytes:
 @attack("would_call")
 def numpy_runstring() -> bytes:
     """picklescan bypass: numpy.testing._private.utils.runstring."""
-    return torch_zip(beside_weights(called("numpy.testing._private.utils", "runstring", text("1"), b"}")))
+    return torch_zip(beside_weights(called("numpy.testing._private.utils", "runstring", PYTHON, b"}")))
 
 
 @attack("would_call")
@@ -177,7 +182,7 @@ def idlelib_run() -> bytes:
 @attack("would_call")
 def cprofile_run() -> bytes:
     """picklescan bypass: cProfile.run."""
-    return torch_zip(beside_weights(called("cProfile", "run", text("1"))))
+    return torch_zip(beside_weights(called("cProfile", "run", PYTHON)))
 
 
 @attack("would_call")
@@ -189,7 +194,7 @@ def pydoc_pipepager() -> bytes:
 @attack("would_call")
 def ctypes_load() -> bytes:
     """fickling bypass: ctypes.CDLL loads a library."""
-    return torch_zip(beside_weights(called("ctypes", "CDLL", text("libc.so.6"))))
+    return torch_zip(beside_weights(called("ctypes", "CDLL", b"N")))
 
 
 @attack("would_call")
@@ -231,7 +236,7 @@ def cloudpickle_function() -> bytes:
 @attack("would_call")
 def load_from_bytes() -> bytes:
     """torch.storage._load_from_bytes: an inner torch.load without weights_only."""
-    return torch_zip(beside_weights(called("torch.storage", "_load_from_bytes", b"C\x02\x80\x02")))
+    return torch_zip(beside_weights(called("torch.storage", "_load_from_bytes", raw_bytes(EVIL))))
 
 
 @attack("would_call")

@@ -1,0 +1,238 @@
+# ruff: noqa: PLC0415 - the parent of the measurements stays small
+"""Reading checkpoints: bytes, time, memory and verdicts, Caliper against torch, picklescan, modelscan and fickling.
+
+    python -m venv RIVALS && RIVALS/bin/pip install picklescan==1.0.5 modelscan==0.8.8 fickling==0.1.12
+    python benchmarks/inspect_checkpoint.py --rivals RIVALS/bin/python [--sizes 20 160 2000 10000] [--no-attacks]
+
+Each measurement is one call in a fresh process; the tools take turns, round after round. Bytes are those of the
+read calls of that process (/proc/self/io) during the call: pages of a mapping are not among them. The peak is
+the largest resident memory of the whole process, interpreter and imports included, the time that of the call.
+The attack files are those of tests/attacks, each read in a forked process of its own, 5 s and 8 GiB at most,
+in an empty working directory where a payload that runs leaves a canary.
+(Not called inspect.py: a script beside it would import it in place of the standard library's module.)
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKER = Path(__file__).with_name("inspect_rivals.py")
+sys.path.insert(0, str(ROOT))
+
+from app.checkpoint.torch_legacy import MAGIC_BYTES  # noqa: E402 - the path is set above
+
+OURS = ("caliper, local file", "caliper, byte ranges")
+TORCH = ("torch.load, everything", "torch.load, weights_only", "torch.load, weights_only, mmap")
+SCANNERS = ("picklescan", "modelscan", "fickling")
+ROUNDS = 5
+SECONDS = 240
+WIDTHS = (9, 14, 15, 11, 14, 15)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rivals", type=Path, required=True, help="a Python with the three scanners")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[20, 160, 2_000, 10_000], help="megabytes")
+    parser.add_argument("--no-attacks", action="store_true")
+    asked = parser.parse_args()
+    print(
+        f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, torch {version('torch')}"
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        for size in asked.sizes:
+            _compare_reading(Path(temporary), size, asked.rivals)
+        if not asked.no_attacks:
+            _compare_verdicts(Path(temporary), asked.rivals)
+
+
+def _compare_reading(folder: Path, megabytes: int, rivals: Path) -> None:
+    path = make_checkpoint(folder / f"{megabytes}mb.pt", megabytes * 1_000_000)
+    size, stored = path.stat().st_size, path.stat().st_blocks * 512
+    print(f"\n{size:,} bytes ({stored:,} on disk): a Caliper checkpoint, network, Adam and trainer state")
+    print(f"{'':32}{'bytes read':>16}{'reads':>7}{'ms':>12}{'peak MB':>10}  answer")
+    tools = [*OURS, *TORCH, *SCANNERS]
+    answers: dict[str, list[dict[str, Any]]] = {tool: [] for tool in tools}
+    for _ in range(ROUNDS):
+        for tool in tools:
+            answers[tool].append(_measure(tool, path, rivals))
+    for tool in tools:
+        _print_row(tool, answers[tool])
+    path.unlink()
+
+
+def _measure(tool: str, path: Path, rivals: Path) -> dict[str, Any]:
+    if tool == TORCH[0] and path.stat().st_size > 4_000_000_000:
+        return {"answer": "not run: takes as much memory as the file"}
+    if tool == TORCH[1] and path.stat().st_size > 4_000_000_000:
+        return {"answer": "not run: takes as much memory as the file"}
+    python = [str(rivals)] if tool in SCANNERS else [sys.executable]
+    flags = ["-I", "-S"] if tool in OURS else ["-I"]
+    command = [*python, *flags, str(WORKER), "measure", str(ROOT), tool, str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS, text=True)
+    except subprocess.TimeoutExpired:
+        return {"answer": f"none within {SECONDS} s"}
+    try:
+        return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+    except (ValueError, IndexError):
+        return {"answer": f"died, status {done.returncode}: {done.stderr.strip()[-80:]}"}
+
+
+def _print_row(tool: str, answers: list[dict[str, Any]]) -> None:
+    if "seconds" not in answers[0]:
+        print(f"{tool:32}{'-':>16}{'-':>7}{'-':>12}{'-':>10}  {answers[0]['answer']}")
+        return
+    read = statistics.median(answer["bytes_read"] for answer in answers)
+    reads = statistics.median(answer["reads"] for answer in answers)
+    milliseconds = 1_000 * statistics.median(answer["seconds"] for answer in answers)
+    peak = max(answer["peak_bytes"] for answer in answers) / 1e6
+    print(
+        f"{tool:32}{read:>16,.0f}{reads:>7,.0f}{milliseconds:>12,.1f}{peak:>10,.1f}  {answers[0]['answer']}"
+    )
+
+
+def make_checkpoint(path: Path, size: int) -> Path:
+    """A Caliper checkpoint of about this size, its tensors all zeros; from 4 GB on a sparse file."""
+    import torch
+
+    from app.network.canonical import canonical_tree
+
+    made = canonical_tree(_specs(size), lambda s, _: torch.zeros(s.shape, dtype=getattr(torch, s.dtype)))
+    with path.open("wb") as file:
+        torch.save(made, file if size < 4_000_000_000 else _SparseFile(file))
+    return path
+
+
+class _SparseFile:
+    """Writes zeros as holes, so that ten gigabytes cost no disk; checksums are those of real zeros."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        """Write, or step over what is all zeros."""
+        if len(data) > 4_096 and bytes(data).count(0) == len(data):
+            self._file.seek(len(data), os.SEEK_CUR)
+            return len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self._file.flush()
+
+
+def _specs(size: int) -> dict[str, Any]:
+    from app.network.config import PPOConfig
+    from app.network.contents import predicted_contents
+    from app.network.shape import NetworkShape
+
+    width = round(((size / 12 / 2) + 150_000) ** 0.5 - 265)  # 12 bytes a parameter: weights and two moments
+    hidden = (width, width, width)
+    config = PPOConfig(hidden_dims=hidden)
+    return predicted_contents(NetworkShape(1060, hidden, 3, "discrete"), config)
+
+
+def _compare_verdicts(folder: Path, rivals: Path) -> None:
+    from tests.attacks.builders import ATTACKS
+    from tests.attacks.every_attack import FAMILIES
+    from tests.attacks.honest import HONEST
+
+    assert FAMILIES
+    for name, files in (
+        ("attacks", {attack.name: attack.build() for attack in ATTACKS if attack.expect != "ok"}),
+        ("honest", {title: build() for title, build in HONEST.items()}),
+    ):
+        (folder / name).mkdir()
+        for title, data in files.items():
+            (folder / name / f"{title}{_extension(title, data)}").write_bytes(data)
+    calls = {a.name for a in ATTACKS if a.expect.startswith("would_") or a.expect == "extension_code"}
+    print(
+        f"\n{len(list((folder / 'attacks').iterdir()))} attack files, {len(calls)} of them call, {len(HONEST)} honest files"
+    )
+    print(
+        f"{'':32}{'executed':>9}{'calls missed':>14}{'others missed':>15}{'no answer':>11}{'false alarms':>14}"
+    )
+    for tool in (OURS[0], "unprotected loader", TORCH[1], *SCANNERS):
+        attacks = _verdicts(tool, folder, "attacks", rivals)
+        honest = _verdicts(tool, folder, "honest", rivals)
+        _print_verdicts(tool, attacks, honest, calls)
+
+
+def _extension(title: str, data: bytes) -> str:
+    """The name that such a file has by custom, since scanners go by it; one attack is a pickle called .pt."""
+    if title == "pickle_named_as_torch_file" or MAGIC_BYTES in data[:32]:
+        return ".pt"
+    if data[:2] == b"PK":
+        return ".zip" if b"policy.pth" in data and b"archive/" not in data[:64] else ".pt"
+    if data[8:9] == b"{":
+        return ".safetensors"
+    return ".pkl"
+
+
+def _verdicts(tool: str, folder: Path, which: str, rivals: Path) -> dict[str, dict[str, Any]]:
+    work = folder / "work"
+    work.mkdir()
+    python = str(rivals) if tool in SCANNERS else sys.executable
+    flags = ["-I", "-S"] if tool in OURS else ["-I"]
+    command = [
+        python,
+        *flags,
+        str(WORKER),
+        "verdicts",
+        str(ROOT),
+        tool,
+        str(folder / which),
+        str(folder / "answers.json"),
+    ]
+    subprocess.run(
+        command, cwd=work, capture_output=True, check=True, timeout=3_000, env={"PATH": os.defpath}
+    )
+    shutil.rmtree(work)
+    return dict(json.loads((folder / "answers.json").read_text()))
+
+
+def _print_verdicts(
+    tool: str, attacks: dict[str, dict[str, Any]], honest: dict[str, dict[str, Any]], calls: set[str]
+) -> None:
+    ran = [name for name, answer in attacks.items() if answer["executed"]]
+    clean = [name for name, answer in attacks.items() if answer["answer"] == "clean" and name not in ran]
+    missed = [name for name in clean if name in calls]
+    silent = [name for name, answer in attacks.items() if answer["answer"] == "none"]
+    alarms = [name for name, answer in honest.items() if answer["answer"] == "flagged"]
+    unread = [name for name, answer in honest.items() if answer["answer"] == "none"]
+    counts = (len(ran), len(missed), len(clean) - len(missed), len(silent), len(alarms), len(unread))
+    print(f"{tool:32}" + "".join(f"{count:>{width}}" for count, width in zip(counts, WIDTHS, strict=True)))
+    is_loader = tool in ("unprotected loader", TORCH[1])
+    told = {
+        "calls missed": [] if is_loader else missed,
+        "no answer": silent,
+        "false alarms": alarms,
+        "honest, no answer": unread,
+    }
+    for title, names in told.items():
+        if names:
+            print(
+                textwrap.fill(
+                    f"{title}: {', '.join(sorted(names))}",
+                    150,
+                    initial_indent="    ",
+                    subsequent_indent="      ",
+                )
+            )
+
+
+if __name__ == "__main__":
+    main()
