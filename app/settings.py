@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     idempotency_ttl_seconds: Seconds = 86_400
     """How long an Idempotency-Key is remembered."""
 
+    upload_ttl_seconds: Seconds = 86_400
+    """How long an unfinished upload is kept after its last part."""
+    max_open_uploads: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """Most uploads in parts that are unfinished at one time."""
+
     inspect_timeout_seconds: Seconds = 30
     """Wall-clock time that reading one checkpoint may take."""
     inspect_cpu_seconds: Seconds = 20

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.errors import LimitExceeded, NotFound
+
+INCOMING = "incoming"
+"""Folder of files that are still arriving: on the disk of the others, so that a finished one is only renamed."""
 
 CHUNK_BYTES = 1 << 20
 """How much is read at once; memory stays flat whatever the file's size."""
@@ -28,12 +32,48 @@ class Stored:
     bytes: int
 
 
+class Spool:
+    """A file that is hashed while it is written, once and in order; `close` removes it unless it was adopted."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._file = self.path.open("x+b")
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    @property
+    def stored(self) -> Stored:
+        """Hash and size of what was written; all of it is on its way to the disk."""
+        self._file.flush()
+        return Stored(self._digest.hexdigest(), self._size)
+
+    def write(self, data: bytes) -> int:
+        """Append."""
+        self._digest.update(data)
+        self._size += len(data)
+        return self._file.write(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read what was written, from where `seek` went."""
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the reading position."""
+        return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        """Close the file and remove it where nobody adopted it."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
 class Storage:
     """A local folder of files by content hash."""
 
     def __init__(self, root: Path) -> None:
         self.objects = root / "objects"
-        self.incoming = root / "incoming"
+        self.incoming = root / INCOMING
         for folder in (self.objects, self.incoming):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -54,6 +94,20 @@ class Storage:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+    def waiting(self, upload_id: str) -> Path:
+        """Where the bytes of an unfinished upload wait; `upload_id` is one that the registry knows."""
+        if not re.fullmatch(r"upload_[0-9a-f]{22}", upload_id):
+            raise NotFound(f"{upload_id[:80]!r} is no upload", hint="POST /uploads begins one")
+        return self.incoming / upload_id
+
+    def sweep(self, older_than_seconds: float) -> int:
+        """Remove incoming files that nobody has written to for so long: what a killed process left behind."""
+        oldest = time.time() - older_than_seconds
+        stale = [path for path in self.incoming.iterdir() if _modified_at(path) < oldest]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
 
     def spool(self, source: BinaryIO, target: Path, *, limit: int, limit_name: str) -> Stored:
         """Copy an upload to `target` while hashing it; LimitExceeded as soon as it passes `limit` bytes."""
@@ -96,6 +150,14 @@ def hash_file(path: Path) -> Stored:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     return Stored(digest.hexdigest(), path.stat().st_size)
+
+
+def _modified_at(path: Path) -> float:
+    """When a file was written last; one that has just gone is as good as new."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _sync_folder(folder: Path) -> None:

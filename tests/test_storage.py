@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import LimitExceeded, NotFound
-from app.storage import Storage, hash_file
+from app.storage import Spool, Storage, Stored, hash_file
 
 
 def put(storage: Storage, content: bytes) -> str:
@@ -60,3 +60,29 @@ def test_a_missing_file_is_said_so_and_removing_it_again_is_harmless(tmp_path: P
     with pytest.raises(NotFound, match="missing"):
         storage.path(sha256)
     assert storage.free_bytes() > 0
+
+
+def test_a_spool_hashes_what_is_written_and_is_gone_unless_adopted(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    spool, dropped = Spool(storage.incoming), Spool(storage.incoming)
+    for file in (spool, dropped):
+        assert file.write(b"first ") == 6
+        file.write(b"second")
+    digest = hashlib.sha256(b"first second").hexdigest()
+    assert spool.stored == Stored(digest, 12)
+    assert spool.seek(6) == 6
+    assert spool.read() == b"second"
+    storage.adopt(spool.path, spool.stored)
+    for file in (spool, dropped):
+        file.close()
+        file.close()
+    assert storage.path(digest).read_bytes() == b"first second"
+    assert list(storage.incoming.iterdir()) == []
+
+
+def test_only_uploads_have_a_waiting_place(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    assert storage.waiting("upload_" + "0" * 22).parent == storage.incoming
+    for name in ("../x", "upload_", "upload_" + "0" * 22 + "/..", ""):
+        with pytest.raises(NotFound):
+            storage.waiting(name)

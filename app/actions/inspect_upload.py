@@ -9,7 +9,10 @@ from typing import BinaryIO
 from app.checkpoint.report import CheckpointReport
 from app.checkpoint.sandbox import SandboxLimits, inspect_in_child
 from app.settings import Settings
-from app.storage import Storage, Stored
+from app.storage import Spool, Storage, Stored
+
+Upload = BinaryIO | Spool
+"""A file that was sent: one that was hashed as it arrived is not written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class ReadUpload:
     report: CheckpointReport
 
 
-def inspect_upload(storage: Storage, settings: Settings, upload: BinaryIO, *, name: str) -> CheckpointReport:
+def inspect_upload(storage: Storage, settings: Settings, upload: Upload, *, name: str) -> CheckpointReport:
     """Report what is in the upload; nothing of it is executed, nothing is kept.
 
     Raises UnreadableCheckpoint, or LimitExceeded for a file over the upload limit or a reading over its budget.
@@ -31,15 +34,22 @@ def inspect_upload(storage: Storage, settings: Settings, upload: BinaryIO, *, na
 
 
 @contextmanager
-def read_upload(storage: Storage, settings: Settings, upload: BinaryIO, *, name: str) -> Iterator[ReadUpload]:
-    """Spool and inspect an upload; the spooled file is gone when the block ends, unless it was adopted."""
+def read_upload(storage: Storage, settings: Settings, upload: Upload, *, name: str) -> Iterator[ReadUpload]:
+    """Inspect an upload on disk; what was spooled here is gone when the block ends, unless it was adopted."""
+    if isinstance(upload, Spool):
+        yield read_file(settings, upload.path, upload.stored, name=name)
+        return
+    with storage.receive() as path:
+        stored = storage.spool(upload, path, limit=settings.max_upload_bytes, limit_name="upload bytes")
+        yield read_file(settings, path, stored, name=name)
+
+
+def read_file(settings: Settings, path: Path, stored: Stored, *, name: str) -> ReadUpload:
+    """Inspect a file in the child process; it was hashed while it was written and is not read whole again."""
     sandbox = SandboxLimits(
         max_memory_bytes=settings.inspect_memory_bytes,
         max_cpu_seconds=int(settings.inspect_cpu_seconds),
         max_wall_seconds=settings.inspect_timeout_seconds,
     )
-    with storage.receive() as path:
-        stored = storage.spool(upload, path, limit=settings.max_upload_bytes, limit_name="upload bytes")
-        # Hashed while it was written: the child need not read the whole file again.
-        report = inspect_in_child(path, sandbox=sandbox, name=name, with_sha256=False)
-        yield ReadUpload(path, stored, replace(report, sha256=stored.sha256))
+    report = inspect_in_child(path, sandbox=sandbox, name=name, with_sha256=False)
+    return ReadUpload(path, stored, replace(report, sha256=stored.sha256))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from app.actions.compare_checkpoints import compare_checkpoints, compare_uploads
 from app.actions.inspect_upload import inspect_upload
+from app.api import weights_diffs
 from app.api.checkpoints import UploadedCheckpoint, UploadName, shown_name
 from app.api.dependencies import PRINTABLE, ServiceParts
 from app.api.examples import answers
@@ -15,6 +16,7 @@ from app.checkpoint.report import CheckpointReport
 from app.errors import LimitExceeded, NotFound, Unavailable, UnreadableCheckpoint
 
 router = APIRouter(tags=["checkpoints"], route_class=Operation)
+router.include_router(weights_diffs.router)
 
 Either = Annotated[str, Query(max_length=200, pattern=PRINTABLE, description="Id or alias of a checkpoint.")]
 
@@ -42,7 +44,12 @@ async def inspect(parts: ServiceParts, file: UploadedCheckpoint, name: UploadNam
     responses=answers(DIFF_EXAMPLE, NotFound, UnreadableCheckpoint, Unavailable),
 )
 def diff_registered(parts: ServiceParts, left: Either, right: Either) -> CheckpointDiff:
-    """What differs between two registered checkpoints, and whether the weights of one load into the other."""
+    """What differs between two registered checkpoints, and what follows from it.
+
+    Layer by layer, configuration, features, optimizer; whether the right's weights load into the left's
+    network and which keys would fail; whether one may stand in for the other; whether they are of one
+    training. How far the weights lie apart: POST /checkpoints/diff/weights.
+    """
     return compare_checkpoints(parts.database, left, right)
 
 

@@ -7,19 +7,30 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Body, Depends, File, Form, Query, Response, UploadFile
 from pydantic import Field
 
-from app.actions.accept_checkpoint import accept_checkpoint
+from app.actions.accept_checkpoint import accept_checkpoint, accept_parts
 from app.actions.discard_checkpoint import discard_checkpoint
 from app.actions.label_checkpoint import label_checkpoint
+from app.api import upload_parts
 from app.api.checkpoint_view import CheckpointDetail, CheckpointView, detail_checkpoint, view_checkpoints
 from app.api.dependencies import PRINTABLE, CheckpointId, Cursor, IdempotencyKey, Limit, Parts, ServiceParts
 from app.api.examples import CHECKPOINT, CHECKPOINT_DETAIL, answers, page_of
 from app.api.operation import Operation
 from app.api.page import Page
 from app.api.problems import responses
-from app.errors import IdempotencyMismatch, LimitExceeded, NotFound, Unavailable, UnreadableCheckpoint
+from app.errors import (
+    Conflict,
+    IdempotencyMismatch,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+    UnreadableCheckpoint,
+)
 from app.registry.checkpoints import find_checkpoint, list_checkpoints
 
 router = APIRouter(tags=["checkpoints"], route_class=Operation)
+router.include_router(upload_parts.router)
+router.include_router(upload_parts.parts_router)
 
 MOST_LABELS = 50
 UploadedCheckpoint = Annotated[
@@ -34,7 +45,25 @@ UploadName = Annotated[
         description="Name of the checkpoint; the file's where left out.",
     ),
 ]
+FinishedUpload = Annotated[
+    str | None,
+    Form(max_length=200, pattern=PRINTABLE, description="Id of an upload in parts that has wholly arrived."),
+]
+UploadHash = Annotated[
+    str | None,
+    Form(pattern=r"^[0-9a-f]{64}$", description="The file's hash, to be held against what arrives."),
+]
 UploadTags = Annotated[list[str] | None, Form(max_length=MOST_LABELS, description="Words to put on it.")]
+
+
+STORED_HEADERS = {
+    "Location": {"description": "The checkpoint's path.", "schema": {"type": "string"}},
+    "Idempotent-Replay": {
+        "description": "`true` where an earlier request made the checkpoint: with this key, of this upload, "
+        "or of the same bytes under the same name.",
+        "schema": {"type": "string"},
+    },
+}
 
 
 def _exact(description: str) -> Any:
@@ -90,35 +119,40 @@ async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
     summary="Store a checkpoint",
     responses=answers(
         CHECKPOINT_DETAIL,
-        *(UnreadableCheckpoint, LimitExceeded, IdempotencyMismatch, NotFound, Unavailable),
+        *(UnreadableCheckpoint, LimitExceeded, IdempotencyMismatch, Conflict, NotFound, Unavailable),
         status=201,
-        headers={"Location": {"description": "The checkpoint's path.", "schema": {"type": "string"}}},
+        headers=STORED_HEADERS,
     ),
 )
-async def store_checkpoint(
+async def store_checkpoint(  # noqa: PLR0913, PLR0917 - one parameter per form field
     parts: ServiceParts,
     response: Response,
-    file: UploadedCheckpoint,
+    file: UploadedCheckpoint | None = None,
+    upload: FinishedUpload = None,
     name: UploadName = None,
     tags: UploadTags = None,
+    sha256: UploadHash = None,
     idempotency_key: IdempotencyKey = None,
 ) -> CheckpointDetail:
     """Read the file without running any of it, keep it under its hash and register it.
 
-    A suspicious file is stored with its findings; what is no checkpoint at all is refused.
+    Send either the `file`, or as `upload` the id of an upload in parts that has wholly arrived. The same
+    bytes are stored once; the same bytes under the same name are the checkpoint that is there. A suspicious
+    file is stored with its findings; what is no checkpoint at all is refused.
     """
-    row = await parts.read_upload(
-        accept_checkpoint,
-        parts.database,
-        parts.storage,
-        parts.settings,
-        file.file,
-        name=name or shown_name(file),
-        tags=tags or (),
-        idempotency_key=idempotency_key,
-    )
-    response.headers["Location"] = f"/checkpoints/{row.id}"
-    return await parts.in_thread(_detail, parts, row.id)
+    shared: dict[str, Any] = {"tags": tags or (), "idempotency_key": idempotency_key, "sha256": sha256}
+    service = (parts.database, parts.storage, parts.settings)
+    if (file is None) == (upload is None):
+        raise InvalidInput("give either file or upload", hint="one of the two", pointer="file")
+    if file is not None:
+        given = {"name": name or shown_name(file), **shared}
+        accepted = await parts.read_upload(accept_checkpoint, *service, file.file, **given)
+    else:
+        accepted = await parts.read_upload(accept_parts, *service, upload, name=name, **shared)
+    response.headers["Location"] = f"/checkpoints/{accepted.checkpoint.id}"
+    if not accepted.created:
+        response.headers["Idempotent-Replay"] = "true"
+    return await parts.in_thread(_detail, parts, accepted.checkpoint.id)
 
 
 @router.get("/checkpoints", summary="List checkpoints", responses=answers(page_of(CHECKPOINT), Unavailable))

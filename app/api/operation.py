@@ -18,6 +18,8 @@ class Operation(APIRoute):
     """A route that takes only what it documents; `upload_limit` names the setting that limits a file."""
 
     upload_limit: ClassVar[str] = "max_upload_bytes"
+    is_file: ClassVar[bool] = False
+    """Whether a body that is no form is a file, or a part of one."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with the checks that come before it."""
@@ -29,7 +31,11 @@ class Operation(APIRoute):
             check_known("query parameter", request.query_params, queries)
             settings = request.app.state.parts.settings
             limited = LimitedRequest(
-                request, settings, file_limit=getattr(settings, self.upload_limit), fields=fields
+                request,
+                settings,
+                file_limit=getattr(settings, self.upload_limit),
+                fields=fields,
+                is_file=self.is_file,
             )
             try:
                 return await handle(limited)
@@ -43,6 +49,12 @@ class DatasetOperation(Operation):
     """A route whose uploads are datasets."""
 
     upload_limit = "max_dataset_bytes"
+
+
+class PartOperation(Operation):
+    """A route whose body is a part of a file."""
+
+    is_file = True
 
 
 def names_of(dependant: Dependant, kind: str) -> list[str]:

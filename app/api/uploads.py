@@ -1,7 +1,6 @@
 """Request bodies under a limit: files go to the spool as they arrive, memory stays flat."""
 
 from collections.abc import AsyncGenerator, Sequence
-from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
 from fastapi import Request
@@ -11,6 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.errors import InvalidInput, LimitExceeded
 from app.settings import MIB, Settings
+from app.storage import INCOMING, Spool
 
 MAX_FILES = 2
 """Most files of one upload."""
@@ -23,18 +23,26 @@ class LimitedRequest(Request):
     """A request whose body is counted while it is read.
 
     Raises LimitExceeded as soon as a JSON body or a file passes its limit, without reading the rest, and
-    InvalidInput for a form field that the operation does not know.
+    InvalidInput for a form field that the operation does not know. With `is_file` a body that is no form is a
+    file itself, or a part of one, and has a file's limit.
     """
 
     def __init__(
-        self, request: Request, settings: Settings, *, file_limit: int, fields: Sequence[str]
+        self,
+        request: Request,
+        settings: Settings,
+        *,
+        file_limit: int,
+        fields: Sequence[str],
+        is_file: bool = False,
     ) -> None:
         super().__init__(request.scope, request.receive)
         self._settings = settings
         self._file_limit = file_limit
         self._fields = fields
         multipart = self.headers.get("content-type", "").startswith("multipart/form-data")
-        self._limit = MAX_FILES * file_limit + FIELDS_BYTES if multipart else settings.max_body_bytes
+        plain = file_limit if is_file else settings.max_body_bytes
+        self._limit = MAX_FILES * file_limit + FIELDS_BYTES if multipart else plain
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body, as long as it is within the limit."""
@@ -74,12 +82,17 @@ class _SpoolingParser(MultiPartParser):
         self, request: LimitedRequest, settings: Settings, file_limit: int, fields: Sequence[str]
     ) -> None:
         super().__init__(request.headers, request.stream(), max_files=MAX_FILES, max_fields=50)
-        self._spool = settings.spool_dir
+        self._spool = settings.artifacts_dir / INCOMING
         self._file_limit = file_limit
         self._fields = fields
 
     async def parse(self) -> FormData:
-        form = await super().parse()
+        try:
+            form = await super().parse()
+        except BaseException:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise
         whole = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if len(whole) < self._current_files:
             for file in self._files_to_close_on_error:
@@ -95,9 +108,9 @@ class _SpoolingParser(MultiPartParser):
             shown = part.field_name[:80]
             raise InvalidInput(f"unknown form field {shown!r}", hint=f"known: {known}", pointer=shown)
         if isinstance(part.file, UploadFile):
-            # /tmp may lie in memory; the spool lies on the artifacts' disk.
+            # /tmp may lie in memory; this lies on the artifacts' disk, hashed as it is written.
             part.file.file.close()
-            part.file.file = TemporaryFile(dir=self._spool)  # noqa: SIM115 - closed with the form
+            part.file.file = Spool(self._spool)  # type: ignore[assignment]  # closed with the form
             self._files_to_close_on_error.append(part.file.file)  # type: ignore[arg-type]
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:

@@ -12,6 +12,7 @@ from app.cli import terminal
 from app.cli.options import SERVICE, AsJson, Limit, Url, connect
 from app.cli.report import draw_report
 from app.cli.result import describe_sizes, draw_checkpoints
+from app.cli.upload import UploadProgress
 
 app = typer.Typer(help="Registered checkpoints: list, show, download, upload.", no_args_is_help=True)
 
@@ -89,9 +90,18 @@ def upload(
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Store and register a checkpoint file; the service reads it without running it."""
-    with connect(url) as client:
-        row = client.upload_checkpoint(file, name=name or file.name, tags=tag or [])
+    """Store and register a checkpoint file; the service reads it without running it.
+
+    A large file goes in parts. Broken off by Ctrl-C or by the service, the same command goes on where it was.
+    """
+    with connect(url) as client, UploadProgress(file.name) as progress:
+        try:
+            row = client.upload_checkpoint(
+                file, name=name or file.name, tags=tag or [], on_progress=progress.show
+            )
+        except KeyboardInterrupt:
+            terminal.say(progress.parting)
+            raise
     if as_json:
         terminal.print_json(row)
     else:

@@ -11,9 +11,10 @@ import typer
 from rich.text import Text
 
 from app.cli import terminal
+from app.cli.difference import draw_diff
 from app.cli.group import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED
 from app.cli.progress import follow_events
-from app.cli.report import draw_diff, draw_report
+from app.cli.report import draw_report
 from app.cli.result import draw_result
 from app.client import Event, ServiceError
 from app.errors import CaliperError

@@ -1,4 +1,4 @@
-"""How a checkpoint's report and the difference of two look in a terminal."""
+"""How a checkpoint's report looks in a terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,47 +8,33 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli import figures, terminal
+from app.cli.difference import say
 
 Json = Mapping[str, Any]
 
 SEVERITY_STYLE = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
-FACTS = ("action_kind", "activation", "shared_trunk", "layer_norm", "recurrent")
-MOST_CHANGES = 40
-"""Config fields that a diff shows; `--json` has them all."""
+FACTS = (
+    "obs_dim",
+    "hidden_dims",
+    "action_dim",
+    "action_kind",
+    "activation",
+    "shared_trunk",
+    "layer_norm",
+    "recurrent",
+)
+"""Facts that are always shown; the others only where they say something."""
+
+BASES = {"both": "config and shapes"}
+MOST_ROWS = 40
+"""Layers and findings that the page shows; `--json` has them all."""
 
 
 def draw_report(report: Json) -> Group:
-    """What is in a checkpoint: the network first, the findings last, where the eye ends."""
+    """What is in a checkpoint: the network and the verdict first, the findings last, where the eye ends."""
     parts: list[RenderableType] = [_head(report), _facts(report), _layers(report), _bytes(report)]
     parts.append(_findings(report["findings"]))
     return terminal.stack(*parts)
-
-
-def draw_diff(diff: Json) -> Group:
-    """How two checkpoints differ, and whether weights load across."""
-    loads = diff["weights_load"]
-    mark, style = ("✓ ", "green") if loads else ("✗ ", "bold red")
-    verdict = Text.assemble((mark, style), terminal.plain(diff["explanation"]))
-    parts: list[RenderableType] = [
-        Text.assemble(
-            ("left   ", "dim"),
-            terminal.plain(diff["left"]),
-            ("\nright  ", "dim"),
-            terminal.plain(diff["right"]),
-        ),
-        verdict,
-    ]
-    sections = (
-        ("network", diff["architecture"]),
-        ("config", diff["config"]),
-        ("tensor", diff["tensors_changed"]),
-    )
-    parts += [_changes(name, rows, are_shapes=name == "tensor") for name, rows in sections if rows]
-    if diff["features"]:
-        features = terminal.plain(diff["features"]["explanation"])
-        parts.append(Text.assemble(("features  ", "dim"), features))
-    delta = f"{diff['parameters_delta']:+,} parameters, {diff['bytes_delta']:+,} bytes on the right"
-    return terminal.stack(*parts, Text(delta))
 
 
 def has_high_finding(report: Json) -> bool:
@@ -67,7 +53,7 @@ def _head(report: Json) -> Group:
     title = Text.assemble((network_line(report), "bold cyan"), f"  {report['parameters']:,} parameters")
     size = figures.size(report["bytes"]["total"])
     source = f"{report['name'] or 'checkpoint'}: {report['format']} by {report['producer']}, {size}"
-    lines = [title, Text(terminal.plain(source))]
+    lines = [title, Text(terminal.plain(source)), _verdict(report["findings"])]
     if report["sha256"]:
         lines.append(Text(f"sha256 {report['sha256']}", style="dim"))
     if not report["complete"]:
@@ -77,22 +63,40 @@ def _head(report: Json) -> Group:
     return Group(*lines)
 
 
+def _verdict(findings: Sequence[Json]) -> Text:
+    """What to think of the file, in a line."""
+    worst = [finding for finding in findings if finding["severity"] == "high"]
+    if worst:
+        return Text(terminal.plain(f"✗ do not load it: {worst[0]['explanation']}"), style="bold red")
+    if any(finding["severity"] == "medium" for finding in findings):
+        return Text("! odd: look at the findings before you load it", style="yellow")
+    return Text("✓ nothing in it is run, hidden or out of place", style="green")
+
+
 def _facts(report: Json) -> Table:
     facts = report["architecture"]
     table = terminal.pairs(())
-    for name in ("obs_dim", "hidden_dims", "action_dim", *FACTS):
-        fact = facts[name]
-        text = Text(terminal.plain(_value(fact["value"])))
-        basis = fact["note"] or f"from {'config and shapes' if fact['basis'] == 'both' else fact['basis']}"
-        text.append(f"  {terminal.plain(basis)}", style="yellow" if fact["note"] else "dim")
-        table.add_row(name, text)
-    for name, text in (
+    for name, fact in facts.items():
+        if name in FACTS or fact["value"] not in (None, False, [], ()):
+            table.add_row(name, _fact(fact))
+    lines: list[tuple[str, Text | None]] = [
         ("optimizer", _optimizer(report)),
         ("features", _features(report)),
+        ("normaliser", _normaliser(report)),
+        ("progress", _progress(report)),
         ("written by", _versions(report)),
-    ):
-        table.add_row(name, text)
+        ("size", _size(report)),
+    ]
+    for name, text in lines:
+        if text is not None:
+            table.add_row(name, text)
     return table
+
+
+def _fact(fact: Json) -> Text:
+    text = Text(terminal.plain(say(fact["value"])))
+    basis = fact["note"] or f"from {BASES.get(fact['basis'], fact['basis'])}"
+    return text.append(f"  {terminal.plain(basis)}", style="yellow" if fact["note"] else "dim")
 
 
 def _optimizer(report: Json) -> Text:
@@ -112,6 +116,37 @@ def _features(report: Json) -> Text:
     return Text(terminal.plain(f"{len(schema['names'])}: {shown}"))
 
 
+def _normaliser(report: Json) -> Text | None:
+    """Whether observations must be scaled before the policy sees them."""
+    tensors = report.get("normaliser_tensors") or ()
+    if tensors:
+        return Text(terminal.plain(f"running statistics: {', '.join(tensors[:3])}"))
+    plain = report.get("normaliser")
+    if not plain:
+        return None
+    named = ", ".join(list(plain)[:4]) if isinstance(plain, Mapping) else "fixed values"
+    return Text(terminal.plain(f"observations are scaled: {named}"))
+
+
+def _progress(report: Json) -> Text | None:
+    progress = report.get("progress")
+    if not isinstance(progress, Mapping) or not progress:
+        return None
+    return Text(
+        terminal.plain(", ".join(f"{name} {say(value)}" for name, value in list(progress.items())[:4]))
+    )
+
+
+def _size(report: Json) -> Text | None:
+    """The size that the config leads to, against the file's."""
+    size = report.get("size")
+    if not size:
+        return None
+    if size["difference"] == 0:
+        return Text("as its config predicts, to the byte", style="green")
+    return Text(terminal.plain(size["note"]), style="yellow")
+
+
 def _versions(report: Json) -> Text:
     versions = report["versions"]
     if not isinstance(versions, Mapping):
@@ -121,11 +156,13 @@ def _versions(report: Json) -> Text:
 
 def _layers(report: Json) -> Table:
     table = terminal.grid("layer", "shape", "parameters", "share", "", right=("parameters", "share"))
-    for layer in report["layers"]:
+    for layer in report["layers"][:MOST_ROWS]:
         shape = _sizes(layer["shape"])
         drawn = Text(figures.bar(layer["share"]), style="cyan")
         name = terminal.cell(layer["name"])
         table.add_row(name, shape, f"{layer['parameters']:,}", figures.percent(layer["share"]), drawn)
+    if len(report["layers"]) > MOST_ROWS:
+        table.add_row(f"and {len(report['layers']) - MOST_ROWS} more", "", "", "", "", style="dim")
     return table
 
 
@@ -142,36 +179,17 @@ def _bytes(report: Json) -> Table:
 
 def _findings(findings: list[Json]) -> RenderableType:
     if not findings:
-        return Text("no findings: nothing in it is run, hidden or out of place", style="green")
+        return Text("no findings", style="green")
     table = terminal.grid("finding", "where", "what")
-    for finding in findings:
+    for finding in findings[:MOST_ROWS]:
         severity = str(finding["severity"])
         label = Text(severity, style=SEVERITY_STYLE.get(severity, ""))
         table.add_row(label, terminal.cell(finding["location"]), terminal.cell(finding["explanation"]))
-    return table
-
-
-def _changes(name: str, rows: list[Json], *, are_shapes: bool) -> Table:
-    table = terminal.grid(name, "left", "right")
-    for row in rows[:MOST_CHANGES]:
-        cells = (terminal.cell((_sizes if are_shapes else _value)(row[side])) for side in ("left", "right"))
-        table.add_row(terminal.cell(row["name"]), *cells)
-    if len(rows) > MOST_CHANGES:
-        table.add_row(f"and {len(rows) - MOST_CHANGES} more", "", "", style="dim")
+    if len(findings) > MOST_ROWS:
+        table.add_row(f"and {len(findings) - MOST_ROWS} more", "", "", style="dim")
     return table
 
 
 def _sizes(shape: Sequence[int]) -> str:
     """A tensor's shape."""
     return " x ".join(f"{size:,}" for size in shape) or "scalar"
-
-
-def _value(value: Any) -> str:
-    """A fact's value in words."""
-    if value is None:
-        return figures.NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -17,6 +17,18 @@ Json = dict[str, Any]
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """Bytes of a file."""
+
+    file: Path
+    """The file."""
+    start: int
+    """Its first byte."""
+    length: int
+    """How many."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request of the REST API."""
@@ -33,6 +45,8 @@ class Call:
     """Fields of a multipart form, beside the files."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """Files by form field; they are streamed, never held in memory."""
+    part: FilePart | None = None
+    """A part of a file as the body; it is streamed."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of this request alone."""
 
@@ -123,6 +137,42 @@ def upload_checkpoint(
     form = {"name": name, "tags": list(tags)}
     headers = _idempotency(idempotency_key)
     return Call(method="POST", path="/checkpoints", form=form, files={"file": file}, headers=headers)
+
+
+def begin_upload(name: str, size: int, sha256: str) -> Call:
+    """Announce a file that comes in parts, or find where it goes on."""
+    return Call(method="POST", path="/uploads", body={"name": name, "bytes": size, "sha256": sha256})
+
+
+def upload(upload_id: str) -> Call:
+    """How much of an upload has arrived."""
+    return _get(_path("uploads", upload_id))
+
+
+def send_part(upload_id: str, part: FilePart) -> Call:
+    """Send bytes of a file, which must follow those that have arrived."""
+    headers = {
+        "Upload-Offset": str(part.start),
+        "Content-Length": str(part.length),
+        "Content-Type": "application/offset+octet-stream",
+    }
+    return Call(method="PATCH", path=_path("uploads", upload_id), part=part, headers=headers)
+
+
+def finish_upload(upload_id: str, tags: Sequence[str] = (), idempotency_key: str | None = None) -> Call:
+    """Register a file whose parts have all arrived."""
+    form = {"upload": upload_id, "tags": list(tags)}
+    return Call(method="POST", path="/checkpoints", form=form, headers=_idempotency(idempotency_key))
+
+
+def begin_weights_diff(left: str, right: str) -> Call:
+    """Ask how far the weights of two checkpoints lie apart."""
+    return Call(method="POST", path="/checkpoints/diff/weights", params={"left": left, "right": right})
+
+
+def weights_diff(diff_id: str) -> Call:
+    """How a comparison of weights stands."""
+    return _get(_path("checkpoints", "diff", "weights", diff_id))
 
 
 def checkpoint(id_or_alias: str) -> Call:

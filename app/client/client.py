@@ -1,7 +1,7 @@
 """Client: the REST API for blocking code."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,12 +11,19 @@ import httpx
 from app.client import calls
 from app.client.calls import Call, Json
 from app.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Patience, arguments, options
-from app.client.errors import ServiceUnreachable, refusal
+from app.client.errors import ServiceError, ServiceUnreachable, refusal
 from app.client.events import ENDED_STATES, Event, EventReader
 from app.client.transfer import Download
+from app.client.upload import PART_BYTES, ResumableUpload
 
 PATIENCE_SECONDS = 120.0
 """How long `events` and `download` go on trying while the service does not answer."""
+
+WEIGHTS_SECONDS = 3_700.0
+"""How long a comparison of weights is awaited: longer than the service lets one run."""
+
+WEIGHTS_POLL_SECONDS = 0.3
+"""Pause between two looks at it."""
 
 RETRY_SECONDS = 1.0
 """Pause before a stream is opened again, where the service names none."""
@@ -135,10 +142,24 @@ class Client:
         return self._json(calls.inspect_checkpoint(file))
 
     def upload_checkpoint(
-        self, file: Path, *, name: str, tags: Sequence[str] = (), idempotency_key: str | None = None
+        self,
+        file: Path,
+        *,
+        name: str,
+        tags: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        on_progress: Callable[[int, int], None] = lambda *_: None,
     ) -> Json:
-        """Store and register a checkpoint file."""
-        return self._json(calls.upload_checkpoint(file, name, tags, idempotency_key))
+        """Store and register a checkpoint file; a large one in parts, each resumed where it broke off.
+
+        Called again with the same file and name, an upload goes on where the last call ended, even in
+        another process. `on_progress` is told the bytes that have arrived and those in all. Raises
+        ServiceUnreachable once the service was silent for `patience_seconds`.
+        """
+        if file.stat().st_size <= PART_BYTES:
+            return self._json(calls.upload_checkpoint(file, name, tags, idempotency_key))
+        upload = ResumableUpload(self._json, file, name, Patience(self._patience), on_progress)
+        return upload.send(tags, idempotency_key)
 
     def checkpoints(self, **filters: Any) -> Iterator[Json]:
         """All checkpoints, newest first; filters such as `job`, `tag`, `hidden_dims`."""
@@ -176,6 +197,25 @@ class Client:
     def diff_files(self, left: Path, right: Path) -> Json:
         """The same of two files, which the service reads and does not keep."""
         return self._json(calls.diff_files(left, right))
+
+    def diff_weights(self, left: str, right: str) -> Json:
+        """How far the weights of two registered checkpoints lie apart; waits for the answer.
+
+        Raises ServiceError with the code of what failed, or `timeout` after an hour.
+        """
+        asked = self._json(calls.begin_weights_diff(left, right))
+        deadline = time.monotonic() + WEIGHTS_SECONDS
+        while asked["state"] in {"queued", "running"}:
+            if time.monotonic() > deadline:
+                raise ServiceError("the weights were not compared in time", code="timeout", hint="ask again")
+            time.sleep(WEIGHTS_POLL_SECONDS)
+            asked = self._json(calls.weights_diff(asked["id"]))
+        if asked["result"] is None:
+            error = asked["error"] or {}
+            detail = str(error.get("detail", "the weights were not compared"))
+            raise ServiceError(detail, code=str(error.get("code", "error")), hint=str(error.get("hint", "")))
+        answer: Json = asked["result"]
+        return answer
 
     def workers(self) -> Any:
         """The workers that consume."""

@@ -2,13 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
 import httpx
 
-from app.client.calls import Call
+from app.client.calls import Call, FilePart
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 """Seconds for an ordinary request; an upload's answer comes only once the file was read."""
@@ -19,6 +19,9 @@ SILENCE_SECONDS = 45.0
 """The service sends a comment every 15 s into an idle event stream; after this long it is taken as dead."""
 
 STREAM_TIMEOUT = httpx.Timeout(30.0, connect=5.0, read=SILENCE_SECONDS)
+
+BLOCK_BYTES = 1 << 20
+"""How much of a file is in memory while it is sent."""
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 """Where `caliper serve` listens unless told otherwise."""
@@ -59,7 +62,29 @@ def arguments(call: Call) -> Iterator[dict[str, Any]]:
             given["files"] = {field: (call.files[field].name, file) for field, file in opened.items()}
             given["data"] = dict(call.form)
             given["timeout"] = UPLOAD_TIMEOUT
+        elif call.form:
+            # Fields without a file are sent as parts of a form too: that is what the service reads.
+            given["files"] = [(name, (None, text)) for name, text in _fields(call.form)]
+            given["timeout"] = UPLOAD_TIMEOUT
+        elif call.part is not None:
+            given["content"] = _blocks(call.part)
+            given["timeout"] = UPLOAD_TIMEOUT
         yield given
+
+
+def _fields(form: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in form.items():
+        yield from ((name, str(item)) for item in (value if isinstance(value, list) else [value]))
+
+
+def _blocks(part: FilePart) -> Iterator[bytes]:
+    """A part of a file, a little at a time."""
+    with part.file.open("rb") as file:
+        file.seek(part.start)
+        left = part.length
+        while left and (block := file.read(min(left, BLOCK_BYTES))):
+            left -= len(block)
+            yield block
 
 
 class Patience:

@@ -10,6 +10,9 @@ from app.jobs.lifecycle import FINISH
 from app.registry.attempts import Hold
 from app.registry.tables import Alias, Checkpoint, Job, Tag, utc_now
 
+MOST_ANCESTORS = 1_000
+"""Longest line of parents that is followed."""
+
 
 def add_checkpoint(session: Session, checkpoint: Checkpoint) -> Checkpoint:
     """Register a checkpoint whose bytes are in the storage."""
@@ -36,6 +39,27 @@ def find_checkpoint(session: Session, id_or_alias: str) -> Checkpoint:
             f"the checkpoint {id_or_alias!r} was deleted", hint="GET /checkpoints lists those that are left"
         )
     return checkpoint
+
+
+def find_twin(session: Session, name: str, sha256: str) -> Checkpoint | None:
+    """The uploaded checkpoint of this name and content, the oldest of several; None where there is none."""
+    query = select(Checkpoint).where(
+        Checkpoint.sha256 == sha256,
+        Checkpoint.name == name,
+        Checkpoint.kind == "uploaded",
+        Checkpoint.deleted_at.is_(None),
+    )
+    return session.scalars(query.order_by(Checkpoint.created_at, Checkpoint.id).limit(1)).first()
+
+
+def ancestors_of(session: Session, checkpoint: Checkpoint, most: int = MOST_ANCESTORS) -> tuple[str, ...]:
+    """Ids of the checkpoints that its training started from, the nearest first; deleted ones count too."""
+    found: list[str] = []
+    parent = checkpoint.parent_id
+    while parent is not None and parent not in found and len(found) < most:
+        found.append(parent)
+        parent = session.scalars(select(Checkpoint.parent_id).where(Checkpoint.id == parent)).first()
+    return tuple(found)
 
 
 def list_checkpoints(
@@ -71,6 +95,13 @@ def set_tags(session: Session, checkpoint_id: str, tags: Iterable[str]) -> None:
     """Replace the checkpoint's tags."""
     session.execute(delete(Tag).where(Tag.checkpoint_id == checkpoint_id))
     session.add_all(Tag(checkpoint_id=checkpoint_id, tag=tag) for tag in sorted(set(tags)))
+    session.flush()
+
+
+def add_tags(session: Session, checkpoint_id: str, tags: Iterable[str]) -> None:
+    """Put further tags on the checkpoint."""
+    held = set(session.scalars(select(Tag.tag).where(Tag.checkpoint_id == checkpoint_id)))
+    session.add_all(Tag(checkpoint_id=checkpoint_id, tag=tag) for tag in sorted(set(tags) - held))
     session.flush()
 
 

@@ -1,5 +1,6 @@
 """The /checkpoints operations: inspect, store, list, label, compare, delete; no file is ever run."""
 
+import hashlib
 import os
 import pickle
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from factories import make_checkpoint
-from running_service import Service, is_problem, safetensors_file
+from running_service import Service, eventually, is_problem, safetensors_file
 
 from app.checkpoint.report import CheckpointReport
 from app.registry.checkpoints import add_checkpoint
@@ -37,8 +38,9 @@ def test_an_upload_is_inspected_and_nothing_is_kept(service: Service) -> None:
     assert report["parameters"] == sum(layer["parameters"] for layer in report["layers"])
     assert report["bytes"]["total"] == len(safetensors_file(6, (8, 4)))
     assert service.get("/checkpoints").json()["items"] == []
-    kept = [*service.parts.storage.objects.rglob("*"), *service.parts.storage.incoming.iterdir()]
-    assert kept == []
+    assert list(service.parts.storage.objects.rglob("*")) == []
+    # The form is closed once the answer is on its way.
+    eventually(lambda: list(service.parts.storage.incoming.iterdir()) == [])
     assert list(service.settings.spool_dir.iterdir()) == []
 
 
@@ -93,9 +95,53 @@ def test_an_idempotency_key_makes_one_checkpoint(service: Service) -> None:
         files = {"file": ("a.safetensors", content)}
         return service.post("/checkpoints", files=files, headers={"Idempotency-Key": "k"})
 
-    assert store(safetensors_file()).json()["id"] == store(safetensors_file()).json()["id"]
+    first, again = store(safetensors_file()), store(safetensors_file())
+    assert first.json()["id"] == again.json()["id"]
+    assert "idempotent-replay" not in first.headers
+    assert again.headers["idempotent-replay"] == "true"
+    assert again.headers["location"] == f"/checkpoints/{again.json()['id']}"
     is_problem(store(safetensors_file(fill=1)), 409, "idempotency_mismatch")
     assert len(service.get("/checkpoints").json()["items"]) == 1
+
+
+def test_the_same_bytes_are_stored_once_and_under_one_name_are_one_checkpoint(service: Service) -> None:
+    first = service.upload_checkpoint(name="monday", tags=["a"])
+    files = {"file": ("other-file-name", safetensors_file())}
+    again = service.post("/checkpoints", files=files, data={"name": "monday", "tags": ["b"]})
+    assert again.headers["idempotent-replay"] == "true"
+    assert again.json()["id"] == first["id"]
+    assert again.json()["tags"] == ["a", "b"]
+    other = service.upload_checkpoint(name="tuesday")
+    assert other["id"] != first["id"]
+    assert other["sha256"] == first["sha256"]
+    stored = [path for path in service.parts.storage.objects.rglob("*") if path.is_file()]
+    assert len(stored) == 1
+    service.http.delete(f"/checkpoints/{first['id']}")
+    renewed = service.upload_checkpoint(name="monday")
+    assert renewed["id"] != first["id"]
+    assert renewed["tags"] == []
+
+
+def test_a_stated_hash_is_held_against_what_arrives(service: Service) -> None:
+    files = {"file": ("a", safetensors_file())}
+    right = hashlib.sha256(safetensors_file()).hexdigest()
+    assert service.post("/checkpoints", files=files, data={"sha256": right}).status_code == 201
+    problem = is_problem(
+        service.post("/checkpoints", files=files, data={"sha256": "0" * 64, "name": "b"}),
+        422,
+        "invalid_input",
+    )
+    assert (problem["pointer"], problem["actual_sha256"]) == ("sha256", right)
+    assert len(service.get("/checkpoints").json()["items"]) == 1
+
+
+def test_either_a_file_or_an_upload_is_given(service: Service) -> None:
+    nothing = service.post("/checkpoints", files={"name": (None, "x")})
+    assert is_problem(nothing, 422, "invalid_input")["pointer"] == "file"
+    both = service.post(
+        "/checkpoints", files={"file": ("a", safetensors_file()), "upload": (None, "upload_1")}
+    )
+    is_problem(both, 422, "invalid_input")
 
 
 def test_checkpoints_are_filtered(service: Service) -> None:

@@ -1,0 +1,54 @@
+"""Begin an upload in parts: a checkpoint file that may come over a connection that breaks."""
+
+from app.actions.sweep_uploads import sweep_uploads
+from app.errors import LimitExceeded
+from app.registry.database import Database, new_id
+from app.registry.tables import Upload
+from app.registry.uploads import add_upload, count_open, expiry, find_open
+from app.settings import Settings
+from app.storage import Storage
+
+
+def begin_upload(
+    database: Database, storage: Storage, settings: Settings, *, name: str, size: int, sha256: str | None
+) -> Upload:
+    """Make room for a file of `size` bytes; expired uploads are swept first.
+
+    The same file, by name, size and stated hash, gives the unfinished upload that is there: so a client goes
+    on where it was broken off without having kept anything. Raises LimitExceeded for a file that is too large, too many unfinished uploads, or a full disk.
+    """
+    sweep_uploads(database, storage, settings)
+    if sha256 is not None and (known := _resume(database, settings, name, size, sha256)) is not None:
+        return known
+    if size > settings.max_upload_bytes:
+        raise LimitExceeded("upload bytes", limit=settings.max_upload_bytes, actual=size, pointer="bytes")
+    if size > (free := storage.free_bytes()):
+        raise LimitExceeded("free bytes of the storage", limit=free, actual=size, pointer="bytes")
+    upload_id = new_id("upload")
+    storage.waiting(upload_id).touch(exist_ok=False)
+    with database.write() as session:
+        waiting = count_open(session)
+        if waiting >= settings.max_open_uploads:
+            storage.waiting(upload_id).unlink()
+            hint = "finish or delete one, or wait until one expires"
+            raise LimitExceeded(
+                "unfinished uploads", limit=settings.max_open_uploads, actual=waiting + 1, hint=hint
+            )
+        return add_upload(
+            session,
+            Upload(
+                id=upload_id,
+                name=name,
+                bytes=size,
+                sha256=sha256,
+                expires_at=expiry(settings.upload_ttl_seconds),
+            ),
+        )
+
+
+def _resume(database: Database, settings: Settings, name: str, size: int, sha256: str) -> Upload | None:
+    with database.write() as session:
+        upload = find_open(session, name, size, sha256)
+        if upload is not None:
+            upload.expires_at = expiry(settings.upload_ttl_seconds)
+        return upload
