@@ -68,17 +68,19 @@ def inspect_in_child(
     }
     command = [sys.executable, "-I", "-S", "-c", _START, str(_ROOT), json.dumps(request)]
     try:
-        with path.open("rb") as file:
-            ended = run_child(
-                command,
-                file,
-                seconds=sandbox.max_wall_seconds,
-                max_output_bytes=sandbox.max_answer_bytes,
-            )
+        file = path.open("rb")
     except OSError as error:
         raise UnreadableCheckpoint(
             f"the file cannot be opened: {error.strerror or 'unknown reason'}"
         ) from None
+    try:
+        with file:
+            ended = run_child(
+                command, file, seconds=sandbox.max_wall_seconds, max_output_bytes=sandbox.max_answer_bytes
+            )
+    except OSError as error:
+        text = f"no process can be started to read the file: {error.strerror or 'unknown reason'}"
+        raise Unavailable(text, hint="try again later") from None
     return _report(ended, sandbox)
 
 

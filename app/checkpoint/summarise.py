@@ -13,7 +13,7 @@ from app.checkpoint.recipes import recipe_for
 from app.checkpoint.recipes.recipe import Parts
 from app.checkpoint.render import Renderer
 from app.checkpoint.report import CheckpointReport, LayerInfo, PartBytes
-from app.checkpoint.size_prediction import predict_size
+from app.checkpoint.size_prediction import SizePrediction, predict_size
 from app.checkpoint.tensors import Part, check_tensors, describe, distinct_values, find_tensors, item_bytes
 from app.checkpoint.values import Array, Table, Tensor, fields_of
 from app.errors import CaliperError
@@ -37,10 +37,7 @@ def summarise(
     features = read_features(parts.feature_schema)
     if features is not None:
         check_features(features, architecture.obs_dim.value, context.findings)
-    predicted = predict_size(contents, size)
-    if predicted is not None and predicted.difference:
-        text = f"{predicted.difference:+,} bytes against the {predicted.predicted:,} that its config leads to"
-        context.findings.add("size_differs", "low", "", text)
+    predicted = _predict_size(contents, context, size)
     scaled_by = _normaliser_tensors(found, parts)
     note_disagreements(architecture, context.findings)
     tensors = tuple(describe(path, value, part) for path, value, part in placed)
@@ -73,6 +70,15 @@ def summarise(
         )
 
     return report
+
+
+def _predict_size(contents: Contents, context: Context, size: int) -> SizePrediction | None:
+    """The size that the file's own config leads to, with a finding where the file has another."""
+    predicted = predict_size(contents, size)
+    if predicted is not None and predicted.difference:
+        text = f"{predicted.difference:+,} bytes against the {predicted.predicted:,} that its config leads to"
+        context.findings.add("size_differs", "low", "", text)
+    return predicted
 
 
 def _tensors(contents: Contents, context: Context) -> Found:

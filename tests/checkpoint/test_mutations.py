@@ -35,7 +35,7 @@ def files() -> dict[str, bytes]:
     return {
         "caliper": saved(tree),
         "sb3": _sb3(),
-        "legacy": saved(tree, _use_new_zipfile_serialization=False),
+        "legacy": saved(policy.state_dict(), _use_new_zipfile_serialization=False),
         "safetensors": save_safetensors(policy.state_dict(), {"format": "pt"}),
         "module": saved(policy),
     }

@@ -144,3 +144,22 @@ def test_the_child_is_fenced_in(honest: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UnreadableCheckpoint) as caught:
         inspect_in_child(honest, sandbox=SandboxLimits(max_memory_bytes=1 << 28, max_cpu_seconds=9))
     assert json.loads(caught.value.detail) == [1 << 28, 9, 0]
+
+
+def test_a_machine_that_cannot_start_a_process_is_unavailable(
+    honest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox.sys, "executable", str(honest.parent / "no-python"))
+    with pytest.raises(Unavailable, match="no process can be started"):
+        inspect_in_child(honest)
+
+
+def test_a_child_that_ended_before_it_is_killed_is_still_told(
+    honest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says too much and is gone at once: killing it must not lose how it ended."""
+    monkeypatch.setattr(sandbox, "_START", "import os; os.write(1, b'x' * 5000); os._exit(0)")
+    for _ in range(10):
+        with pytest.raises(LimitExceeded) as caught:
+            inspect_in_child(honest, sandbox=SandboxLimits(max_answer_bytes=4000))
+        assert caught.value.limit_name == "max_answer_bytes"
