@@ -298,7 +298,7 @@ def deflate_without_an_end() -> bytes:
 
 @attack("unreadable_checkpoint")
 def deflate_longer_than_it_says() -> bytes:
-    """Deflated bytes that go on after the declared size (CVE-2019-13232 family)."""
+    """Deflated bytes that go on after the declared size."""
     packed = zlib.compress(honest_pickle() * 9, wbits=-15)
     local = local_header(PKL, packed, method=8, size=len(honest_pickle()))
     return _joined([local], [central_header(PKL, packed, 0, method=8, size=len(honest_pickle()))])

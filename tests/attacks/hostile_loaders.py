@@ -214,7 +214,7 @@ def negative_long() -> bytes:
 
 @attack("limit_exceeded")
 def long_text_number() -> bytes:
-    """INT as half a million digits: quadratic when parsed (CVE-2020-10735)."""
+    """INT as half a million digits: quadratic when parsed."""
     return torch_zip(pickled(b"}" + text("n") + b"I" + b"7" * 500_000 + b"\ns"))
 
 
