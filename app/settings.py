@@ -86,8 +86,6 @@ class Settings(BaseSettings):
     """Largest JSON request body."""
     page_size_max: Annotated[int, Field(ge=1, le=1_000)] = 200
     """Most items that one page of a list holds."""
-    idempotency_ttl_seconds: Seconds = 86_400
-    """How long an Idempotency-Key is remembered."""
 
     upload_ttl_seconds: Seconds = 86_400
     """How long an unfinished upload is kept after its last part."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.registry.tables import Event, Job
@@ -31,8 +31,3 @@ def events_after(session: Session, job_id: str, seq: int, limit: int) -> Sequenc
     """The job's events numbered above `seq`, oldest first, at most `limit`."""
     query = select(Event).where(Event.job_id == job_id, Event.seq > seq).order_by(Event.seq).limit(limit)
     return session.scalars(query).all()
-
-
-def last_event(session: Session, job_id: str) -> int:
-    """The number of the job's newest event; 0 where there is none."""
-    return session.scalar(select(func.max(Event.seq)).where(Event.job_id == job_id)) or 0

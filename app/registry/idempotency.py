@@ -1,6 +1,8 @@
-"""Idempotency-Key: the same key with the same body gives the resource that it made the first time."""
+"""Idempotency-Key: the same key with the same body gives the resource that it made the first time.
 
-from sqlalchemy import delete
+Keys are kept for good: a request repeated after a long outage must not become a second job.
+"""
+
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -34,9 +36,3 @@ def bind(session: Session, scope: str, key: str, body_sha256: str, resource_id: 
     except IntegrityError:
         return recall(session, scope, key, body_sha256) or resource_id
     return resource_id
-
-
-def forget(session: Session, scope: str, resource_id: str) -> None:
-    """Free the keys of a resource that was deleted."""
-    gone = delete(Idempotency).where(Idempotency.scope == scope, Idempotency.resource_id == resource_id)
-    session.execute(gone)

@@ -86,7 +86,7 @@ def test_a_config_of_another_network_is_refused(config: PPOConfig, field: str) -
 
 
 def test_the_room_loads_nothing_heavy() -> None:
-    modules = ["archive_size", "contents", "estimate", "fit", "tiers", "auto_config", "recommend", "compare"]
+    modules = ["archive_size", "contents", "estimate", "fit", "tiers", "auto_config", "recommend"]
     imports = ", ".join(f"app.network.{name}" for name in modules)
     heavy = "{'torch', 'numpy', 'pydantic'} & set(sys.modules)"
     code = f"import sys, {imports}; sys.exit(str({heavy}) if {heavy} else 0)"
