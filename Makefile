@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Libraries whose checkpoints the tests make; in a folder of their own, which only those tests see.
+PRODUCERS := .venv/producers
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 JOBS ?= 2
@@ -12,7 +14,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST)
 
-install: $(STAMP)  ## Set up .venv with everything at its locked version
+install: $(STAMP) $(PRODUCERS)/.installed  ## Set up .venv with everything at its locked version
 
 $(STAMP): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; name it with make PYTHON=/path/to/python3'; exit 1; }
@@ -21,13 +23,18 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install -q -c requirements.lock -e '.[worker,local,dev]'
 	@touch $(STAMP)
 
+$(PRODUCERS)/.installed: requirements-producers.txt | $(STAMP)
+	rm -rf $(PRODUCERS)
+	$(BIN)/python -m pip install -q --no-deps --target $(PRODUCERS) -r requirements-producers.txt
+	@touch $@
+
 demo: $(STAMP)  ## Start everything, train on real data, inspect, compare
 	$(BIN)/caliper demo
 
 serve: $(STAMP)  ## Start API, worker, database and queue on this machine
 	$(BIN)/caliper serve
 
-test: $(STAMP)  ## Run the whole suite
+test: $(STAMP) $(PRODUCERS)/.installed  ## Run the whole suite
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS)
 
 check: $(STAMP)  ## Format, lint, types and architecture

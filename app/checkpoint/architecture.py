@@ -40,7 +40,7 @@ class Architecture:
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
 
     obs_dim: Fact
-    """Length of an observation; an image's is height times width times channels."""
+    """Length of an observation: what the first layer takes; an image's is height times width times channels."""
     hidden_dims: Fact
     """Widths of the actor's hidden layers, or of the shared trunk; recurrent and convolutional layers are
     facts of their own."""

@@ -13,7 +13,7 @@ from app.checkpoint.contents import ContainerFormat, Contents, Context, walk_pic
 from app.checkpoint.json_value import read_json
 from app.checkpoint.safetensors import looks_like_safetensors, read_safetensors
 from app.checkpoint.sniff import looks_like_pickle
-from app.checkpoint.source import BytesSource, Source
+from app.checkpoint.source import RangeSource, Source
 from app.checkpoint.torch_legacy import looks_like_legacy, read_legacy
 from app.checkpoint.torch_zip import is_torch_zip, read_torch_zip
 from app.checkpoint.values import Table, Tensor
@@ -47,7 +47,7 @@ def read_folder(folder: Path, context: Context) -> Contents:
     """Read a folder's files; links are not followed."""
 
     def opener(path: Path) -> Callable[[], Source]:
-        return lambda: _contents_of(path, context)
+        return lambda: _FolderFile(path, context)
 
     members: Members = {}
     for path in sorted(folder.rglob("*")):
@@ -57,18 +57,29 @@ def read_folder(folder: Path, context: Context) -> Contents:
     return _read(members, "folder", context)
 
 
-def _contents_of(path: Path, context: Context) -> Source:
-    """A file of a folder, read into memory within the budgets of a member."""
-    size = path.stat().st_size
-    context.meter.check("max_member_bytes", size)
-    context.meter.spend("max_read_bytes", size)
-    return BytesSource(path.read_bytes())
+class _FolderFile(RangeSource):
+    """A file of a folder: only what is asked for is read, and it is open no longer than that."""
+
+    is_local = True
+
+    def __init__(self, path: Path, context: Context) -> None:
+        def read(offset: int, length: int) -> bytes:
+            try:
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    return file.read(length)
+            except OSError as error:
+                text = f"{path.name} cannot be opened: {error.strerror or 'unknown reason'}"
+                raise UnreadableCheckpoint(text) from None
+
+        super().__init__(path.lstat().st_size, read, context.meter)
 
 
 def _read(members: Members, kind: ContainerFormat, context: Context) -> Contents:
     contents = Contents(kind, Table())
-    scalars: dict[str, Callable[[Tensor], bytes | None]] = {}
-    contents.scalar = lambda tensor: _scalar(scalars, tensor)
+    inside: dict[str, Contents] = {}
+    contents.scalar = lambda tensor: _scalar(inside, tensor)
+    contents.read_values = lambda tensors: [_value(inside, tensor) for tensor in tensors]
     if not any(name.endswith(ENDINGS) for name in members):
         shown = ", ".join(list(members)[:5]) or "nothing"
         raise UnreadableCheckpoint(f"no file of the {kind} is a checkpoint (it holds: {shown})")
@@ -82,13 +93,18 @@ def _read(members: Members, kind: ContainerFormat, context: Context) -> Contents
             continue
         contents.root.pairs.append((name, inner.root))
         contents.storages.update(inner.storages)
-        scalars[name] = inner.scalar
+        inside[name] = inner
     return contents
 
 
-def _scalar(scalars: dict[str, Callable[[Tensor], bytes | None]], tensor: Tensor) -> bytes | None:
-    read = scalars.get(tensor.storage.key.partition("!")[0])
-    return read(tensor) if read else None
+def _scalar(inside: dict[str, Contents], tensor: Tensor) -> bytes | None:
+    member = inside.get(tensor.storage.key.partition("!")[0])
+    return member.scalar(tensor) if member else None
+
+
+def _value(inside: dict[str, Contents], tensor: Tensor) -> bytes | None:
+    member = inside.get(tensor.storage.key.partition("!")[0])
+    return member.read_values([tensor])[0] if member else None
 
 
 def _read_member(name: str, source: Source, context: Context) -> Contents:

@@ -10,6 +10,13 @@ from app.checkpoint.values import Array, Made, Name, Storage, Symbol, Table, Ten
 _FROM_TYPE = frozenset({"torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"})
 _NEW_CALLS = frozenset({"copyreg.__newobj__", "copyreg.__newobj_ex__"})
 _RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
+_FUNCTION_MAKERS = frozenset(
+    {
+        f"{module}.{name}"
+        for module in ("cloudpickle.cloudpickle", "cloudpickle")
+        for name in ("_make_function", "_make_skel_func", "_fill_function")
+    }
+)
 _CALLS = _FROM_TYPE | _NEW_CALLS | _RECONSTRUCTORS
 
 
@@ -99,7 +106,21 @@ def _made_by_call(m: Machine, function: Any, args: tuple[Any, ...]) -> Made:
     shown = ", ".join(short(arg) for arg in args[:4]) + (", …" if len(args) > 4 else "")
     called = str(function) if isinstance(function, Name) else "what an earlier call returned"
     m.findings.add("would_call", "high", m.here(), f"would call {called}({shown})")
+    if called in _FUNCTION_MAKERS:
+        m.findings.add("pickled_function", "high", m.location, _told_of_function(m.location))
     return Made(function, args)
+
+
+def _told_of_function(location: str) -> str:
+    """What a pickled function is, and how its file is loaded without it; the entry of an SB3 zip by its key."""
+    member, _, key = location.partition("#")
+    text = (
+        "holds a pickled function: code that the file brings, made as it is loaded and run later; crafted bytecode "
+        "does harm without naming anything"
+    )
+    if member.rpartition("!")[2] != "data" or not key.isidentifier():
+        return text
+    return f"{key} {text}. Load with custom_objects={{{key!r}: …}}, a float or a schedule of your own, or save it so"
 
 
 def _build_array(m: Machine, target: Array, state: Any) -> None:

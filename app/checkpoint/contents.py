@@ -1,6 +1,6 @@
 """What a container reader hands on: the tree of values, and what is known of the storages behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,8 +51,12 @@ class Contents:
     """Bytes of the record behind each storage key."""
     scalar: Callable[[Tensor], bytes | None] = lambda _: None
     """The bytes of a tensor of at most 8 bytes, such as an optimizer's step."""
+    read_values: Callable[[Sequence[Tensor]], list[bytes | None]] = lambda tensors: [None] * len(tensors)
+    """The bytes of small contiguous tensors, little-endian; None for those that cannot be had."""
     external: dict[str, str] = field(default_factory=dict)
     """Storage key -> name of another file that holds its bytes."""
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Storage key -> where its raw bytes begin and end, in a container without named records."""
     stem: str = ""
     """The folder within a torch zip, which is repeated in the name of every record."""
 

@@ -8,7 +8,7 @@ from app.checkpoint.architecture import Architecture, Value
 from app.checkpoint.inference_verdict import InferenceVerdict, judge_inference
 from app.checkpoint.lineage import Lineage, Origin, judge_lineage
 from app.checkpoint.load_verdict import LoadVerdict, judge_loading
-from app.checkpoint.network_layers import layers_of, state_dict_of
+from app.checkpoint.network_layers import known_modules, layers_of, state_dict_of
 from app.checkpoint.optimizer import OptimizerInfo
 from app.checkpoint.report import CheckpointReport, FeatureSchema
 from app.checkpoint.tensors import TensorInfo
@@ -100,7 +100,7 @@ def compare_reports(
     ours, theirs = state_dict_of(left), state_dict_of(right)
     both = [name for name in ours if name in theirs]
     pairs = align_layers(layers_of(left), layers_of(right))
-    loading = judge_loading(_shapes(ours), _shapes(theirs), pairs)
+    loading = judge_loading(_shapes(ours), _shapes(theirs), pairs, known_modules(left, ours))
     return CheckpointDiff(
         left=left.name,
         right=right.name,

@@ -67,7 +67,8 @@ def _hash_holds(table: Table, digest: str | None) -> bool | None:
     if digest is None or not all(name in table for name in _HASHED):
         return None
     try:
-        plain = {name: _plain(table.get(name)) for name in _HASHED}
+        hashed = (*_HASHED, "own") if "own" in table else _HASHED
+        plain = {name: _plain(table.get(name)) for name in hashed}
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     except (TypeError, ValueError):
         return False

@@ -3,15 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.checkpoint.layers import Layers, Shapes
+from app.checkpoint.layers import Shapes
 
+NODE_COST = 20
+"""What a node costs of `max_opcodes`, since it takes that much more memory than a field."""
 _LINEAR = ("Gemm", "MatMul", "linear", "addmm", "mm", "matmul")
 _RECURRENT = {"LSTM": ("lstm", 4), "GRU": ("gru", 3), "RNN": ("rnn", 1)}
 _ACTIVATIONS = frozenset(
     {"tanh", "relu", "elu", "silu", "gelu", "selu", "leakyrelu", "sigmoid", "softplus", "mish", "swish"}
 )
-_MOST_STEPS = 20_000
-_MOST_OUTPUTS = 16
+_PARAMETERS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 @dataclass(slots=True, eq=False)
@@ -36,36 +37,28 @@ class Graph:
     producer: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
-    """The linear layers from an input to one output, as (out, in), with the names of their weights."""
-
-    output: str
-    layers: Layers
-    weights: tuple[str, ...]
-
-
-def paths(graph: Graph, shapes: Shapes) -> list[Path]:
-    """For each output of the graph, the layers on the way to it; the first of several ways where it branches."""
-    made_by = {name: node for node in graph.nodes for name in node.outputs if name}
-    origins = _origins(graph, shapes)
-    return [_path(name, made_by, origins, shapes) for name in list(graph.outputs)[:_MOST_OUTPUTS]]
-
-
 def activation_of(graph: Graph) -> str | None:
     """The first activation among the operations."""
     kinds = (node.kind.lower().rstrip("_") for node in graph.nodes)
     return next((kind for kind in kinds if kind in _ACTIVATIONS), None)
 
 
-def recurrent_of(graph: Graph, shapes: Shapes) -> tuple[str, int, int] | None:
-    """(kind, width, inputs) of the first recurrent operation; its W is [directions, gates x width, inputs]."""
-    for node in graph.nodes:
-        kind, gates = _RECURRENT.get(node.kind, ("", 0))
-        shape = shapes.get(node.inputs[1]) if kind and len(node.inputs) > 1 else None
-        if shape is not None and len(shape) == 3:
-            return kind, shape[1] // gates, shape[2]
-    return None
+def recurrent_kind(node: Node, shapes: Shapes) -> tuple[str, int, int] | None:
+    """(kind, width, inputs) of a recurrent operation with one direction, its stacked layers taken together.
+
+    ONNX's W is [directions, gates x width, inputs], torch's [gates x width, inputs].
+    """
+    kind, gates = _RECURRENT.get(node.kind, ("", 0))
+    shape = shapes.get(node.inputs[1]) if kind and len(node.inputs) > 1 else None
+    if shape is not None and len(shape) == 3:
+        return (kind, shape[1] // gates, shape[2]) if shape[0] == 1 else None
+    if node.kind not in _PARAMETERS:
+        return None
+    weights = [shapes[name] for name in node.inputs if len(shapes.get(name, ())) == 2]
+    is_plain = (
+        weights and all(weight[1] == weights[1][1] for weight in weights[1:]) if len(weights) > 1 else False
+    )
+    return (node.kind.partition("_")[0], weights[1][1], weights[0][1]) if is_plain else None
 
 
 def is_convolutional(graph: Graph) -> bool:
@@ -73,7 +66,7 @@ def is_convolutional(graph: Graph) -> bool:
     return any(node.kind.lower().startswith("conv") for node in graph.nodes)
 
 
-def _origins(graph: Graph, shapes: Shapes) -> dict[str, tuple[str, bool]]:
+def origins_of(graph: Graph, shapes: Shapes) -> dict[str, tuple[str, bool]]:
     """Every value that is a weight, by name: the weight, and whether it stands transposed."""
     found = {name: (name, False) for name in shapes}
     for node in graph.nodes:
@@ -87,29 +80,13 @@ def _origins(graph: Graph, shapes: Shapes) -> dict[str, tuple[str, bool]]:
     return found
 
 
-def _path(
-    output: str, made_by: dict[str, Node], origins: dict[str, tuple[str, bool]], shapes: Shapes
-) -> Path:
-    layers: Layers = []
-    weights: list[str] = []
-    value, seen, steps = output, set[str](), 0
-    while value in made_by and value not in seen and steps < _MOST_STEPS:
-        seen.add(value)
-        steps += 1
-        node = made_by[value]
-        layer = _linear(node, origins, shapes)
-        if layer is not None:
-            layers.insert(0, layer[:2])
-            weights.insert(0, layer[2])
-        value = next((name for name in node.inputs if name and name not in origins), "")
-    return Path(output, layers, tuple(weights))
-
-
-def _linear(node: Node, origins: dict[str, tuple[str, bool]], shapes: Shapes) -> tuple[int, int, str] | None:
+def linear_of(
+    node: Node, origins: dict[str, tuple[str, bool]], shapes: Shapes
+) -> tuple[int, int, str] | None:
     """(out, in, weight). Gemm and MatMul take [in, out], Gemm with transB and torch's linear [out, in]."""
     if node.kind not in _LINEAR:
         return None
-    for name in node.inputs:
+    for name in node.inputs[1:3] if node.kind == "addmm" else node.inputs[:2]:
         weight, turned = origins.get(name, ("", False))
         shape = shapes.get(weight, ())
         if len(shape) != 2:

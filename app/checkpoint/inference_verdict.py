@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from app.checkpoint.architecture import Fact
-from app.checkpoint.normaliser import Normaliser, read_normaliser
+from app.checkpoint.normaliser import Normaliser, compare_normalisers, read_normaliser
 from app.checkpoint.report import CheckpointReport
 from app.network.shape import DOCUMENTED
 
@@ -103,18 +103,7 @@ def _features(left: CheckpointReport, right: CheckpointReport) -> Check:
 
 
 def _normaliser(left: Normaliser, right: Normaliser) -> Check:
-    same: bool | None
-    if not left.present and not right.present:
-        same, text = True, "neither file carries one"
-    elif left.present != right.present:
-        same, text = False, f"only the {'left' if left.present else 'right'} file carries one"
-    elif left.form != right.form:
-        same, text = False, "the normalisers have other statistics"
-    elif left.values is None or right.values is None:
-        same, text = None, "of the same form; its values are compared with the weights"
-    else:
-        same = left.values == right.values
-        text = "the same values" if same else "fitted to other values"
+    same, text = compare_normalisers(left, right)
     return Check("normaliser", same=same, left=left.shown, right=right.shown, explanation=text)
 
 

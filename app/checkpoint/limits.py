@@ -25,11 +25,11 @@ class ReadLimits:
     max_file_bytes: int = 64 * GIB
     """Size of the file itself; weights are not read, so this may be large."""
     max_members: int = 20_000
-    """Entries of a zip's central directory, over all nested archives."""
+    """Entries of a zip's central directory, over all nested archives, or files of a folder."""
     max_directory_bytes: int = 16 * MIB
     """Size of a zip's central directory."""
     max_member_bytes: int = 64 * MIB
-    """Decompressed size of one member that is read into memory, or of a legacy stream's pickles."""
+    """Decompressed size of one member or file that is read into memory, or of a legacy stream's pickles."""
     max_read_bytes: int = 256 * MIB
     """All bytes read into memory, decompressed ones included."""
     max_requests: int = 50_000
@@ -41,23 +41,27 @@ class ReadLimits:
     max_pickles: int = 256
     """Pickles that are walked."""
     max_opcodes: int = 1_000_000
-    """Pickle opcodes, over all pickles."""
+    """Pickle opcodes over all pickles, items of data calls included, or fields of an ONNX model; a node of a graph
+    counts as 20."""
     max_depth: int = 10_000
-    """Open marks at once, which is how deep unfinished containers nest."""
+    """Open marks at once, which is how deep unfinished containers nest; sizes of one ONNX tensor."""
     max_stack: int = 500_000
     """Values on a pickle's stack, open marks included."""
     max_memo: int = 500_000
     """Entries of a pickle's memo."""
     max_string_bytes: int = 16 * MIB
-    """One string or bytes value of a pickle."""
+    """One string of a pickle, or its bytes where they are not all there, or one list of numbers of an ONNX model."""
     max_int_bytes: int = 256
-    """One integer of a pickle; JSON numbers may have 4,300 digits at most."""
+    """One integer of a pickle, in bytes or, where it is written as text, characters; JSON numbers may have 4,300
+    digits at most."""
     max_tensors: int = 25_000
-    """Tensors and arrays in the file."""
+    """Tensors and arrays in the file, initialisers of an ONNX model included."""
+    max_statistics_bytes: int = MIB
+    """Values of a normaliser's running statistics, which are hashed; more of them are not read."""
     max_header_bytes: int = 32 * MIB
-    """A safetensors header."""
+    """A safetensors header, or all names of an ONNX model together."""
     max_json_bytes: int = 16 * MIB
-    """A JSON document within a checkpoint."""
+    """A JSON document within a checkpoint, the graph of a .pt2 included."""
     max_json_values: int = 500_000
     """Values of a JSON document, counted by its commas and brackets before it is parsed."""
     max_shown_values: int = 20_000
@@ -65,7 +69,7 @@ class ReadLimits:
     max_shown_depth: int = 32
     """Nesting of the configuration that a report shows."""
     max_shown_text: int = 4_096
-    """Characters of one string that a report shows."""
+    """Characters of one string that a report shows, of a class's dotted name, or of one name of an ONNX model."""
     max_findings: int = 200
     """Findings that a report lists; the most severe stay."""
     max_seconds: float = 20.0

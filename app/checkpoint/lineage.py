@@ -1,5 +1,6 @@
 """Whether two checkpoints come of the same training: by the registry's chain of parents, by job, by dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -27,9 +28,11 @@ class Origin:
     ancestors: tuple[str, ...] = ()
     """Ids of the checkpoints that its training started from, the nearest first."""
     job_id: str | None = None
-    """The job that made it."""
-    dataset_id: str | None = None
-    """The dataset that it was trained on."""
+    """The job of this registry that made it; None for an upload, whose parents no registry knows."""
+    dataset_ids: tuple[str, ...] = ()
+    """The datasets that it was trained on."""
+    ancestor_files: tuple[str, ...] = ()
+    """Hashes of its ancestors' files: a copy that was uploaded again has another id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,12 @@ WORDS: dict[Relation, str] = {
     "unrelated": "not the same training",
     "unknown": "neither the registry nor the files tell whether they come of the same training",
 }
+"""The verdict by relation."""
+
+TWO_JOBS = (
+    "two jobs made them; whether one began with the other's weights only the registry of both jobs tells"
+)
+"""What is said of other jobs where parents are not known."""
 
 
 def judge_lineage(
@@ -72,28 +81,42 @@ def judge_lineage(
         _compare("job", _job(left, ours), _job(right, theirs)),
         _dataset(left, right, origins),
     )
-    relation = _relation(checks, ours, theirs)
+    relation = _relation(checks, (left, right), origins)
     same = None if relation == "unknown" else relation != "unrelated"
-    text = WORDS[relation]
+    text = TWO_JOBS if relation == "unknown" and checks[2].same is False else WORDS[relation]
     if not same and checks[3].same is not None:
         text += ", on the same dataset" if checks[3].same else ", on another dataset"
     return Lineage(same, relation, checks, text)
 
 
-def _relation(checks: tuple[Check, ...], ours: Origin | None, theirs: Origin | None) -> Relation:
+def _relation(
+    checks: tuple[Check, ...],
+    reports: tuple[CheckpointReport, CheckpointReport],
+    origins: tuple[Origin | None, Origin | None],
+) -> Relation:
+    """The closest relation; `unrelated` only where the registry made both, and so knows all their parents."""
     file, _, job, _ = checks
+    ours, theirs = origins
     if file.same or (ours and theirs and ours.id == theirs.id):
         return "same_file"
-    if ours and theirs:
-        if ours.id in theirs.ancestors:
-            return "right_continues_left"
-        if theirs.id in ours.ancestors:
-            return "left_continues_right"
-        if set(ours.ancestors) & set(theirs.ancestors):
-            return "common_ancestor"
-    if job.same is None:
-        return "unknown"
-    return "same_job" if job.same else "unrelated"
+    if _is_ancestor(reports[0], ours, theirs):
+        return "right_continues_left"
+    if _is_ancestor(reports[1], theirs, ours):
+        return "left_continues_right"
+    if ours and theirs and set(ours.ancestors) & set(theirs.ancestors):
+        return "common_ancestor"
+    if job.same:
+        return "same_job"
+    made_here = ours and theirs and ours.job_id and theirs.job_id
+    return "unrelated" if job.same is False and made_here else "unknown"
+
+
+def _is_ancestor(report: CheckpointReport, origin: Origin | None, other: Origin | None) -> bool:
+    """Whether the other's training went on from this checkpoint, by its id or by its file."""
+    if other is None:
+        return False
+    by_id = origin is not None and origin.id in other.ancestors
+    return by_id or (report.sha256 is not None and report.sha256 in other.ancestor_files)
 
 
 def _parents(ours: Origin | None, theirs: Origin | None) -> Check:
@@ -114,12 +137,27 @@ def _parents(ours: Origin | None, theirs: Origin | None) -> Check:
 def _dataset(
     left: CheckpointReport, right: CheckpointReport, origins: tuple[Origin | None, Origin | None]
 ) -> Check:
-    """By the hash of the bars that the files name, else by the registry's id."""
-    hashes = _said(left, "sha256"), _said(right, "sha256")
+    """By the hashes of the bars that the files name, else by the registry's ids; of several, all of them."""
+    hashes = _named(left, "sha256"), _named(right, "sha256")
     if all(hashes):
         return _compare("dataset", *hashes)
-    ids = [origin.dataset_id if origin else None for origin in origins]
-    return _compare("dataset", ids[0] or _said(left, "id"), ids[1] or _said(right, "id"))
+    ids = [_joined(origin.dataset_ids) if origin else None for origin in origins]
+    return _compare("dataset", ids[0] or _named(left, "id"), ids[1] or _named(right, "id"))
+
+
+def _named(report: CheckpointReport, key: str) -> str | None:
+    """What the file says of its dataset, or of each of several."""
+    listed = report.dataset.get("datasets") if isinstance(report.dataset, dict) else None
+    if not isinstance(listed, list):
+        return _said(report, key)
+    found = [entry.get(key) for entry in listed if isinstance(entry, dict)]
+    return _joined(found) if len(found) == len(listed) else None
+
+
+def _joined(values: Sequence[Any]) -> str | None:
+    """In no order; None unless there are some and all are text."""
+    texts = sorted(value for value in values if isinstance(value, str))
+    return ", ".join(texts) if texts and len(texts) == len(values) else None
 
 
 def _job(report: CheckpointReport, origin: Origin | None) -> str | None:

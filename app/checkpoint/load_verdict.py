@@ -2,9 +2,11 @@
 
 The rules and the wording are those of torch.nn.Module.load_state_dict(strict=True), torch 2.13
 (torch/nn/modules/module.py, _load_from_state_dict): missing keys in the network's order, unexpected ones
-module by module, sizes last.
+module by module, sizes last. Which modules without tensors stand between, such as activations, a file of
+state_dict() lists; without such a list those within a Sequential show by the gaps in its numbers.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,6 +15,9 @@ from app.checkpoint.alignment import Pair, sizes
 from app.network.shape import DOCUMENTED
 
 Shapes = Mapping[str, tuple[int, ...]]
+_EXTRA_STATE = "_extra_state"
+_INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
+"""A child of a Sequential; longer numbers are names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,16 @@ class LoadVerdict:
     """The verdict in words."""
 
 
-def judge_loading(network: Shapes, weights: Shapes, pairs: Sequence[Pair] = ()) -> LoadVerdict:
+def judge_loading(
+    network: Shapes, weights: Shapes, pairs: Sequence[Pair] = (), modules: Sequence[str] = ()
+) -> LoadVerdict:
     """Judge whether `weights` load into the network that has the state dict `network`.
 
-    `pairs` are the layers of network and weights side by side, by which keys would be renamed.
+    `pairs` are the layers of network and weights side by side, by which keys would be renamed; `modules` the
+    network's modules in order, with "" for the network itself where the list is whole.
     """
     missing = tuple(name for name in network if name not in weights and not _is_optional(name))
-    unexpected = tuple(_unexpected(network, weights))
+    unexpected = tuple(_unexpected(network, weights, modules))
     resized = tuple(
         SizeMismatch(name, weights[name], shape)
         for name, shape in network.items()
@@ -101,33 +109,54 @@ def _fits(weight: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
     return weight == parameter or (parameter == () and weight == (1,))
 
 
-def _unexpected(network: Shapes, weights: Shapes) -> Iterator[str]:
-    """Torch's order: each module names the foreign keys below it before its children do."""
+def _unexpected(network: Shapes, weights: Shapes, listed: Sequence[str]) -> Iterator[str]:
+    """Torch's order: each module names its own foreign keys before its children do, extra state first."""
     foreign = [name for name in weights if name not in network]
-    modules = _modules(network)
+    modules = _modules(network, listed)
     at: dict[str, list[str]] = {}
     for name in foreign:
         at.setdefault(_deepest(name, modules), []).append(name)
     for module in modules:
-        yield from at.get(module, [])
+        extra = f"{module}.{_EXTRA_STATE}" if module else _EXTRA_STATE
+        yield from sorted(at.get(module, []), key=lambda name: name != extra)
 
 
-def _modules(network: Shapes) -> dict[str, None]:
-    """All modules that hold tensors, parents before children, in order."""
+def _modules(network: Shapes, listed: Sequence[str]) -> dict[str, None]:
+    """All modules that are known, parents before children, in order."""
     children: dict[str, dict[str, None]] = {"": {}}
-    for name in network:
-        parts = name.split(".")[:-1]
-        for depth in range(len(parts)):
-            parent, child = ".".join(parts[:depth]), ".".join(parts[: depth + 1])
-            children.setdefault(parent, {})[child] = None
-            children.setdefault(child, {})
+    own = [name.rpartition(".")[0] for name in network]
+    is_whole = "" in listed
+    for path in (*listed, *own) if is_whole else (*own, *listed):
+        _enter(path, children)
+    if not is_whole:
+        children.update({parent: _without_gaps(parent, found) for parent, found in children.items()})
     ordered: dict[str, None] = {}
     waiting = [""]
     while waiting:
         module = waiting.pop()
         ordered[module] = None
-        waiting.extend(reversed(children[module]))
+        waiting.extend(reversed(children.get(module, {})))
     return ordered
+
+
+def _enter(path: str, children: dict[str, dict[str, None]]) -> None:
+    """Enter a module and those that it lies in, each with its parent."""
+    while path and path not in children.get(parent := path.rpartition(".")[0], {}):
+        children.setdefault(path, {})
+        children.setdefault(parent, {})[path] = None
+        path = parent
+
+
+def _without_gaps(parent: str, found: dict[str, None]) -> dict[str, None]:
+    """A Sequential's children, those without tensors too: their names count from 0."""
+    numbers = [child.rpartition(".")[2] for child in found]
+    if not numbers or not all(_INDEX.fullmatch(number) for number in numbers):
+        return found
+    whole = [int(number) for number in numbers]
+    if whole != sorted(whole):
+        return found
+    prefix = f"{parent}." if parent else ""
+    return {f"{prefix}{number}": None for number in range(whole[-1] + 1)}
 
 
 def _deepest(name: str, modules: Mapping[str, None]) -> str:

@@ -49,10 +49,14 @@ LIBRARY_NAMES: frozenset[str] = frozenset(
         "numpy.ndarray",
         "numpy.dtype",
         "numpy.matrix",
+        *(f"numpy.{kind}" for kind in ("bool", "bool_", "float16", "float32", "float64")),
+        *(f"numpy.{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
         "collections.OrderedDict",
         "collections.defaultdict",
         "collections.deque",
         "collections.Counter",
+        # What every AlgorithmConfig of RLlib names where nothing else is chosen.
+        "ray.rllib.algorithms.algorithm_config.AlgorithmConfig.DEFAULT_POLICY_MAPPING_FN",
     }
 )
 """Names outside those modules that may be mentioned."""

@@ -9,6 +9,7 @@ from app.checkpoint.tensors import TensorInfo
 
 _SUFFIXES = ("", ".weight", ".bias")
 _OF_MODULES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_TRUNKS = ("trunk", "actor_trunk", "critic_trunk")
 _KNOWN_PATHS = ("policy_state_dict.", "model_state_dict.", "state_dict.", "policy.pth.", "model.", "policy.")
 
 
@@ -73,6 +74,22 @@ def state_dict_of(report: CheckpointReport) -> dict[str, TensorInfo]:
     rows = [tensor for tensor in report.tensors if tensor.part == "weights"]
     prefix = _prefix(rows, report)
     return {row.name.removeprefix(prefix): row for row in rows}
+
+
+def known_modules(report: CheckpointReport, state: dict[str, TensorInfo]) -> tuple[str, ...]:
+    """The network's modules as the file lists them; of Caliper's own, the activation that ends each trunk.
+
+    Caliper's files hold plain dicts, without the list that torch's state_dict() carries.
+    """
+    if report.modules or report.producer != "caliper":
+        return report.modules
+    ends: dict[str, int] = {}
+    for name in state:
+        trunk, _, rest = name.partition(".")
+        number = rest.partition(".")[0]
+        if trunk in _TRUNKS and number.isascii() and number.isdigit() and len(number) < 5:
+            ends[trunk] = max(ends.get(trunk, 0), int(number))
+    return tuple(f"{trunk}.{last + 1}" for trunk, last in ends.items())
 
 
 def layers_of(report: CheckpointReport) -> list[Layer]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.checkpoint.contents import Contents, Context
-from app.checkpoint.graph import Graph, Node
+from app.checkpoint.graph import NODE_COST, Graph, Node
 from app.checkpoint.names import TORCH_DTYPES
 from app.checkpoint.protobuf import BYTES, Field, Message
 from app.checkpoint.source import Source
@@ -43,8 +43,7 @@ _FIRST_TAGS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42))
 _FLOATS, _INT32, _STRINGS, _INT64, _RAW, _DOUBLES, _UINT64 = 4, 5, 6, 7, 9, 10, 11
 _VALUE_BYTES = {_FLOATS: 4, _DOUBLES: 8}
 _MOST_DEPTH = 8
-_NODE_COST = 20
-"""What a node costs of `max_opcodes`, since it takes that much more memory than a field."""
+_OPSETS = 8
 _SIGN = 1 << 63
 
 
@@ -56,6 +55,7 @@ class _Proto:
     dims: list[int] = field(default_factory=list)
     dtype: int = 0
     held: int = 0
+    raw: tuple[int, int] | None = None
     external: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,7 +69,7 @@ def read_onnx(source: Source, context: Context) -> Contents:
     reader = _Reader(context, Contents("onnx", Table()))
     model = Message(source, context.meter, 0, source.size)
     said: dict[str, Any] = {}
-    graphs = 0
+    graphs, has_opsets = 0, False
     for found in model.fields():
         if found.number == 7 and found.kind == BYTES:
             graphs += 1
@@ -78,11 +78,16 @@ def read_onnx(source: Source, context: Context) -> Contents:
             said["name" if found.number == 2 else "version"] = model.text(found)
         elif found.number == 1:
             said["ir_version"] = found.value
+        elif found.number == _OPSETS:
+            has_opsets = True
     if graphs != 1:
         raise UnreadableCheckpoint(
             "it looks like ONNX, yet holds no graph" if not graphs else f"ONNX with {graphs} graphs",
             hint="a model that onnx.save or torch.onnx.export wrote",
         )
+    if not has_opsets:  # every writer ends with it: a model that is cut behind its graph lacks it
+        error = UnreadableCheckpoint("the model names no operator sets: it may be cut off behind its graph")
+        context.note(error, "model")
     reader.graph.producer = said
     reader.contents.root.attributes = reader.graph
     return reader.contents
@@ -112,7 +117,7 @@ class _Reader:
                 self.context.findings.add("sparse_initialiser", "low", "graph", text)
 
     def _node(self, message: Message, depth: int) -> None:
-        self.context.meter.spend("max_opcodes", _NODE_COST)
+        self.context.meter.spend("max_opcodes", NODE_COST)
         node = Node()
         for found in message.fields():
             if found.number == 1:
@@ -180,6 +185,9 @@ class _Reader:
         tensor = Tensor(Storage(key, dtype, math.prod(shape), ""), dtype, shape, stride, 0)
         self.contents.root.pairs.append((key, tensor))
         self.contents.storages[key] = proto.held
+        self.contents.spans.pop(key, None)
+        if proto.raw and proto.raw[1] - proto.raw[0] == proto.held:  # in one piece, and nothing beside it
+            self.contents.spans[key] = proto.raw
         if proto.external:
             self._outside(key, proto, math.prod(shape) * TORCH_DTYPES.get(dtype, 0))
 
@@ -195,8 +203,10 @@ class _Reader:
                 proto.name = message.text(found)
             elif found.number == _RAW:
                 proto.held += found.length
+                proto.raw = (found.start, found.end)
             elif found.number in _VALUE_BYTES:
                 proto.held += found.length if found.kind == BYTES else _VALUE_BYTES[found.number]
+                proto.raw = (found.start, found.end)  # packed, they stand as raw bytes do
             elif found.number in (_INT32, _INT64, _UINT64):
                 width = TORCH_DTYPES.get(DTYPES.get(proto.dtype, ""), 8)
                 proto.held += width * len(message.integers(found))

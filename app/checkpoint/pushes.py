@@ -109,8 +109,14 @@ def text(length_bytes: int, encoding: str = "utf-8") -> Operation:
 
 
 def binary(length_bytes: int) -> Operation:
-    """A counted bytes or bytearray value."""
-    return lambda m: m.push(m.take_text(m.take_uint(length_bytes)))
+    """A counted bytes or bytearray value; one that is there may be large, since numpy's weights are such."""
+
+    def push(m: Machine) -> None:
+        length = m.take_uint(length_bytes)
+        is_there = length <= len(m.data) - m.position
+        m.push(m.take(length) if is_there else m.take_text(length))
+
+    return push
 
 
 def proto(m: Machine) -> None:

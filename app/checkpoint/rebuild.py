@@ -232,6 +232,7 @@ DATA_CALLS: dict[str, Rebuild] = {
     "torch.nn.parameter.UninitializedParameter": symbol("uninitialised parameter"),
     "torch.jit._pickle.restore_type_tag": tagged,
     "stable_baselines3.common.type_aliases.TrainFrequencyUnit": symbol("train frequency in"),
+    "ray.rllib.algorithms.algorithm_config.TorchCompileWhatToCompile": symbol("what is compiled"),
     "collections.OrderedDict": ordered_dict,
     "collections.Counter": ordered_dict,
     "collections.defaultdict": default_dict,

@@ -119,6 +119,10 @@ class CheckpointReport:
     """The fixed values that observations are scaled by, as plain values; null where there are none."""
     normaliser_tensors: tuple[str, ...]
     """Tensors that hold running statistics of observations, by their path in the file."""
+    normaliser_sha256: dict[str, str]
+    """Hash of each statistic's values as float64, by the tensor's path; those of large ones are not read."""
+    modules: tuple[str, ...]
+    """The network's modules in order, those without tensors too; empty where the file does not list them."""
     progress: Any
     """Counters of the training, such as steps and updates; null where the file has none."""
     findings: tuple[Finding, ...]
@@ -157,6 +161,8 @@ class CheckpointReport:
                 "size": SizePrediction(**values["size"]) if values.get("size") else None,
                 "normaliser": values.get("normaliser"),
                 "normaliser_tensors": tuple(values.get("normaliser_tensors", ())),
+                "normaliser_sha256": dict(values.get("normaliser_sha256", {})),
+                "modules": tuple(values.get("modules", ())),
                 "progress": values.get("progress"),
                 "findings": tuple(Finding(**finding) for finding in values["findings"]),
                 "limits": ReadLimits(**values["limits"]),

@@ -67,6 +67,10 @@ def inspect_in_child(
         "max_cpu_seconds": sandbox.max_cpu_seconds,
     }
     command = [sys.executable, "-I", "-S", "-c", _START, str(_ROOT), json.dumps(request)]
+    if path.is_dir():
+        raise UnreadableCheckpoint(
+            "it is a folder", hint="a zip of a checkpoint's folder is read as one file"
+        )
     try:
         file = path.open("rb")
     except OSError as error:

@@ -8,7 +8,7 @@ from app.checkpoint.values import Table, Tensor, fields_of
 from app.errors import CaliperError
 from app.network.archive_size import torch_save_bytes
 from app.network.config import PPOConfig
-from app.network.contents import Provenance, predicted_contents
+from app.network.contents import FORMAT, Provenance, predicted_contents
 from app.network.pickle_size import TensorSpec
 from app.network.shape import DOCUMENTED, NetworkShape
 
@@ -36,7 +36,7 @@ class SizePrediction:
 
 
 def predict_size(contents: Contents, actual: int) -> SizePrediction | None:
-    """The prediction for a file in Caliper's own format; None for any other.
+    """The prediction for a file in the format that this release writes; None for any other.
 
     What no config decides, the environment's state and the provenance, is taken as it stands in the file.
     """
@@ -54,13 +54,13 @@ def predict_size(contents: Contents, actual: int) -> SizePrediction | None:
 
 
 def _is_caliper(root: Table) -> bool:
-    said = root.get("format")
-    return isinstance(said, str) and said.startswith("caliper-checkpoint/")
+    return bool(root.get("format") == FORMAT)
 
 
 def _expected(root: Table) -> Any:
     plain = _Plain()
-    values = plain.of(root.get("config"))
+    said = plain.of(root.get("config"))
+    values = dict(said)
     state = fields_of(root.get("trainer_state")) or Table()
     dimensions = {name: values.pop(name) for name in _DIMENSIONS}
     config = PPOConfig.from_plain({**values, "hidden_dims": tuple(values["hidden_dims"])})
@@ -70,7 +70,7 @@ def _expected(root: Table) -> Any:
         layer_norm=config.layer_norm,
         shared_trunk=config.shared_trunk,
     )
-    return predicted_contents(
+    expected = predicted_contents(
         shape,
         config,
         device_type="cuda" if "device_rng_state" in state else "cpu",
@@ -82,6 +82,9 @@ def _expected(root: Table) -> Any:
             versions=plain.of(root.get("versions")),
         ),
     )
+    # An earlier release knew fewer settings and wrote fewer.
+    expected["config"] = {name: value for name, value in expected["config"].items() if name in said}
+    return expected
 
 
 class _Plain:

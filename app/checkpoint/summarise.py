@@ -14,11 +14,16 @@ from app.checkpoint.recipes.recipe import Parts
 from app.checkpoint.render import Renderer
 from app.checkpoint.report import CheckpointReport, LayerInfo, PartBytes
 from app.checkpoint.size_prediction import SizePrediction, predict_size
+from app.checkpoint.statistics import hash_statistics
 from app.checkpoint.tensors import Part, check_tensors, describe, distinct_values, find_tensors, item_bytes
 from app.checkpoint.values import Array, Table, Tensor, fields_of
 from app.errors import CaliperError
+from app.network.contents import FORMAT
 
 Found = list[tuple[str, Tensor | Array]]
+
+_MOST_MODULE_TEXT = 1 << 17
+"""Characters of all modules' names together; a list that is longer is left out."""
 
 
 def summarise(
@@ -38,8 +43,12 @@ def summarise(
     if features is not None:
         check_features(features, architecture.obs_dim.value, context.findings)
     predicted = _predict_size(contents, context, size)
-    scaled_by = _normaliser_tensors(found, parts)
+    statistics = _statistics(found, parts)
+    hashes = hash_statistics(statistics, contents, context)
+    scaled_by = tuple(printable(path) for path, _ in statistics)
+    modules = _modules(parts.state, context)
     note_disagreements(architecture, context.findings)
+    _note_newer_format(contents.root, context)
     tensors = tuple(describe(path, value, part) for path, value, part in placed)
 
     def report(sha256: str | None) -> CheckpointReport:
@@ -60,8 +69,10 @@ def summarise(
             dataset=renderer.render(parts.dataset),
             bytes=_bytes([(value, part) for _, value, part in placed], contents, size),
             size=predicted,
-            normaliser=None if scaled_by else renderer.render(parts.normaliser),
+            normaliser=None if _holds_tensors(parts.normaliser) else renderer.render(parts.normaliser),
             normaliser_tensors=scaled_by,
+            normaliser_sha256=hashes,
+            modules=modules,
             progress=renderer.render(_counters(parts.progress, contents)),
             findings=context.findings.ordered(),
             sha256=sha256,
@@ -70,6 +81,14 @@ def summarise(
         )
 
     return report
+
+
+def _note_newer_format(root: Any, context: Context) -> None:
+    """Say where a file calls itself one of ours, of a format that this release does not know."""
+    said = root.get("format") if isinstance(root, Table) else None
+    if isinstance(said, str) and said.startswith(FORMAT.rpartition("/")[0] + "/") and said != FORMAT:
+        text = f"the format {said[:60]} is not known here, only {FORMAT} is: keys may have another meaning"
+        context.findings.add("unknown_format", "medium", "format", text)
 
 
 def _predict_size(contents: Contents, context: Context, size: int) -> SizePrediction | None:
@@ -92,12 +111,26 @@ def _tensors(contents: Contents, context: Context) -> Found:
     return found
 
 
-def _normaliser_tensors(found: Found, parts: Parts) -> tuple[str, ...]:
-    """Paths of the tensors that the recipe names as statistics."""
-    table = fields_of(parts.normaliser)
-    values = table.pairs if table is not None else []
-    wanted = {id(value) for _, value in values if isinstance(value, (Tensor, Array))}
-    return tuple(printable(path) for path, value in found if id(value) in wanted)
+def _statistics(found: Found, parts: Parts) -> list[tuple[str, Tensor | Array]]:
+    """The tensors that the recipe names as statistics, by path."""
+    tables = [table for table in map(fields_of, (parts.normaliser, parts.statistics)) if table is not None]
+    values = [value for table in tables for _, value in table.pairs]
+    wanted = {id(value) for value in values if isinstance(value, (Tensor, Array))}
+    return [(path, value) for path, value in found if id(value) in wanted]
+
+
+def _holds_tensors(value: Any) -> bool:
+    table = fields_of(value)
+    return table is not None and any(isinstance(item, (Tensor, Array)) for _, item in table.pairs)
+
+
+def _modules(state: Any, context: Context) -> tuple[str, ...]:
+    """The modules that torch's state_dict() lists in its `_metadata`, in the order in which it loads them."""
+    attributes = fields_of(state.attributes) if isinstance(state, Table) else None
+    listed = attributes.get("_metadata") if attributes is not None else None
+    names = [name for name, _ in listed.pairs if isinstance(name, str)] if isinstance(listed, Table) else []
+    is_usual = len(names) <= context.meter.limits.max_tensors and sum(map(len, names)) <= _MOST_MODULE_TEXT
+    return tuple(map(printable, names)) if is_usual else ()
 
 
 def _counters(progress: Any, contents: Contents) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.checkpoint.archive import Archive, open_archive
 from app.checkpoint.contents import Contents, Context
-from app.checkpoint.graph import Graph, Node
+from app.checkpoint.graph import NODE_COST, Graph, Node
 from app.checkpoint.json_value import read_json
 from app.checkpoint.torch_zip import is_torch_zip, read_torch_zip
 from app.checkpoint.values import Storage, Table, Tensor
@@ -37,6 +37,8 @@ SCALAR_TYPES: dict[int, str] = {
 
 _OLD = "serialized_exported_program.json"
 _OLD_STATES = ("serialized_state_dict.pt", "serialized_constants.pt", "serialized_example_inputs.pt")
+_CODE = (".so", ".o", ".a", ".dylib", ".dll", ".pyd", ".cpp", ".cu", ".cubin", ".hsaco", ".spv", ".ptx")
+_EXECUTABLES = (b"\x7fELF", b"MZ\x90\x00", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _CONFIG = "_weights_config.json"
 
 
@@ -55,7 +57,7 @@ def read_torch_export(archive: Archive, context: Context) -> Contents:
             _read_member(archive, name, context, contents)
         except CaliperError as error:
             context.note(error, archive.at(name))
-    if not contents.root.pairs and not context.broken:
+    if not contents.root.pairs and not context.broken and not context.findings.any_high():
         raise UnreadableCheckpoint("an exported program without weights", pointer=archive.location)
     return contents
 
@@ -65,15 +67,26 @@ def _read_member(archive: Archive, name: str, context: Context, contents: Conten
         document = read_json(archive.read(name), context, archive.at(name))
         _read_weights(document, name.rpartition("/")[0], archive, contents, context)
     elif name == _OLD or ("/models/" in name and name.endswith(".json")):
-        _read_graph(read_json(archive.read(name), context, archive.at(name)), contents.root.attributes)
+        _read_graph(
+            read_json(archive.read(name), context, archive.at(name)), contents.root.attributes, context
+        )
     elif name.endswith((".pt", ".pth")):
         inner = _read_torch(archive, name, context)
         if name == _OLD_STATES[0] and isinstance(inner.root, Table):
             contents.root.pairs += inner.root.pairs
             contents.storages.update(inner.storages)
-    elif name.endswith((".so", ".cpp", ".cubin")):
-        text = "compiled code, which loading the package would run"
-        context.findings.add("compiled_code", "medium", archive.at(name), text)
+    elif _is_code(archive, name):
+        text = "compiled code of an AOTInductor package: loading it runs the file's own machine code"
+        context.findings.add("compiled_code", "high", archive.at(name), text)
+
+
+def _is_code(archive: Archive, name: str) -> bool:
+    """Whether a member is machine code or a source of it, by its name or, weights left out, its first bytes."""
+    if name.lower().endswith(_CODE):
+        return True
+    if "/weights/" in name or "/constants/" in name or archive.members[name].size < 4:
+        return False
+    return archive.open(name).read_at(0, 4) in _EXECUTABLES
 
 
 def _read_torch(archive: Archive, name: str, context: Context) -> Contents:
@@ -124,18 +137,31 @@ def _sizes(values: Any) -> tuple[int, ...] | None:
     )
 
 
-def _read_graph(document: Any, graph: Graph) -> None:
+def _declared(values: Any) -> tuple[int, ...]:
+    """An input's sizes; one that is symbolic counts as 0."""
+    return tuple((_sizes([value]) or (0,))[0] for value in _list(values)[:64])
+
+
+def _read_graph(document: Any, graph: Graph, context: Context) -> None:
     """Operations and outputs; parameters are graph inputs, which the signature maps to names."""
     module = _get(document, "graph_module")
     body = _get(module, "graph")
     names = _parameters(_get(module, "signature"))
     for entry in _list(_get(body, "nodes")):
-        inputs = [_tensor_name(_get(value, "arg")) for value in _list(_get(entry, "inputs"))]
-        outputs = [_tensor_name(value) for value in _list(_get(entry, "outputs"))]
+        context.meter.spend("max_opcodes", NODE_COST)
+        inputs = [
+            name for value in _list(_get(entry, "inputs")) for name in _tensor_names(_get(value, "arg"))
+        ]
+        outputs = [name for value in _list(_get(entry, "outputs")) for name in _tensor_names(value)]
         kind = str(_get(entry, "target") or "").removeprefix("torch.ops.aten.").partition(".")[0]
-        graph.nodes.append(Node(kind, "", [names.get(n, n) for n in inputs if n], [n for n in outputs if n]))
+        graph.nodes.append(Node(kind, "", [names.get(name, name) for name in inputs], outputs))
+    values = _get(body, "tensor_values")
+    for value in _list(_get(body, "inputs")):
+        for name in _tensor_names(value):
+            if name not in names:
+                graph.inputs[name] = _declared(_get(_get(values, name), "sizes"))
     for value in _list(_get(body, "outputs")):
-        graph.outputs[_tensor_name(value)] = ()
+        graph.outputs.update(dict.fromkeys(_tensor_names(value), ()))
     version = _get(document, "torch_version")
     graph.producer = {"torch": version} if isinstance(version, str) else None
 
@@ -152,9 +178,11 @@ def _parameters(signature: Any) -> dict[str, str]:
     return found
 
 
-def _tensor_name(value: Any) -> str:
-    name = _get(_get(value, "as_tensor"), "name")
-    return name if isinstance(name, str) else ""
+def _tensor_names(value: Any) -> list[str]:
+    """The tensors of an argument: one, a list of them, or one of which some may be missing."""
+    found = [_get(value, "as_tensor"), *_list(_get(value, "as_tensors"))]
+    found += [_get(entry, "as_tensor") for entry in _list(_get(value, "as_optional_tensors"))]
+    return [name for entry in found if isinstance(name := _get(entry, "name"), str)]
 
 
 def _get(value: Any, key: str) -> Any:

@@ -12,8 +12,9 @@ from app.checkpoint.findings import Findings
 from app.checkpoint.opcodes import Machine
 from app.checkpoint.rebuild import DATA_CALLS, MALFORMED, torch_storage
 from app.checkpoint.source import BytesSource, Source
+from app.checkpoint.statistics import slice_of
 from app.checkpoint.tensors import item_bytes
-from app.checkpoint.values import Storage
+from app.checkpoint.values import Storage, Tensor
 from app.errors import CaliperError
 
 LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
@@ -42,7 +43,14 @@ def read_legacy(source: Source, context: Context, prefix: str = "") -> Contents:
             most = end if not trial.broken else most
     storages: dict[str, Storage] = {}
     root, keys, end = _walk_pickles(source.read_at(0, most), context, storages, prefix)
-    return Contents("torch-legacy", root, _sizes(source, end, keys, storages, context))
+    contents = Contents("torch-legacy", root)
+    contents.storages = _sizes(source, end, keys, storages, context)
+    at = end
+    for key, size in contents.storages.items():
+        contents.spans[key] = (at + 8, at + 8 + size)
+        at += 8 + size
+    contents.read_values = lambda tensors: [_values(source, contents, tensor, context) for tensor in tensors]
+    return contents
 
 
 def load_from_bytes(m: Machine, args: tuple[Any, ...]) -> Any:
@@ -64,6 +72,14 @@ def load_from_bytes(m: Machine, args: tuple[Any, ...]) -> Any:
 
 
 DATA_CALLS[LOAD_FROM_BYTES] = load_from_bytes  # here, since the reader of streams builds on the machine
+
+
+def _values(source: Source, contents: Contents, tensor: Tensor, context: Context) -> bytes | None:
+    """The bytes of a tensor whose storage is small."""
+    start, end = contents.spans.get(tensor.storage.key, (0, 0))
+    if end - start > context.meter.limits.max_statistics_bytes:
+        return None
+    return slice_of(tensor, source.read_at(start, end - start))
 
 
 def _walk_pickles(

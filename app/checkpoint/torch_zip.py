@@ -4,6 +4,7 @@ Records as PyTorch's caffe2/serialize/inline_container.cc writes them: data.pkl,
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -12,6 +13,7 @@ from app.checkpoint.archive import Archive, open_archive
 from app.checkpoint.contents import ContainerFormat, Contents, Context, walk_pickles
 from app.checkpoint.opcodes import Machine, PersistentLoad
 from app.checkpoint.rebuild import torch_storage
+from app.checkpoint.statistics import slice_of
 from app.checkpoint.values import Storage, Tensor
 from app.errors import CaliperError, UnreadableCheckpoint
 
@@ -50,6 +52,21 @@ class _Records:
         self.archive.prefetch(self._scalars_beside(name))
         return self.archive.read(name)
 
+    def values(self, tensors: Sequence[Tensor]) -> list[bytes | None]:
+        """The bytes of small tensors, from records that are small themselves; those records are fetched together."""
+        names = [f"{self.folder}/data/{tensor.storage.key.removeprefix(self.prefix)}" for tensor in tensors]
+        sizes = {name: self.archive.members[name].size for name in names if name in self.archive.members}
+        order = f"{self.folder}/byteorder"
+        is_little = order not in self.archive.members or self.archive.read(order) == b"little"
+        if not is_little or sum(sizes.values()) > self.archive.meter.limits.max_statistics_bytes:
+            return [None] * len(tensors)
+        self.archive.prefetch(sizes)
+        records = {name: self.archive.read(name) for name in sizes}
+        return [
+            slice_of(tensor, records[name]) if name in records else None
+            for tensor, name in zip(tensors, names, strict=True)
+        ]
+
     def _scalars_beside(self, name: str) -> list[str]:
         """The record and the few scalars before and after it, which are asked for together."""
         if not self.scalars:
@@ -87,7 +104,7 @@ def read_torch_zip(archive: Archive, context: Context, prefix: str = "") -> Cont
         _check_unused(records, used, context)
     _check_byteorder(archive, folder, context)
     kind: ContainerFormat = "torchscript" if script else "torch-zip"
-    return Contents(kind, root, records.sizes(), records.scalar, stem=folder)
+    return Contents(kind, root, records.sizes(), records.scalar, records.values, stem=folder)
 
 
 def _noting(load: PersistentLoad, used: set[str]) -> PersistentLoad:

@@ -9,7 +9,8 @@ from typing import Any
 from app.checkpoint.weights_diff import SkippedTensor, TensorDistance, WeightsDiff
 from app.errors import UnreadableCheckpoint
 from app.weights.distance import Distance
-from app.weights.locate import Storages, locate_storages
+from app.weights.locate import locate_storages
+from app.weights.storages import Storages
 from app.weights.tensor import StoredTensor
 
 
@@ -32,10 +33,10 @@ def compare(request: dict[str, Any], descriptors: list[int]) -> WeightsDiff:
     )
     skipped = [SkippedTensor(**entry) for entry in request["skipped"]]
     tensors: list[TensorDistance] = []
-    total, parent = Distance(), os.getppid()
+    total = Distance()
     for pair in request["pairs"]:
         try:
-            distance = _measure(pair, left, right, parent)
+            distance = _measure(pair, left, right, request["parent"])
         except UnreadableCheckpoint as error:
             skipped.append(SkippedTensor(pair["name"], error.detail))
             continue

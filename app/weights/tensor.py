@@ -9,7 +9,7 @@ import numpy as np
 
 from app.errors import UnreadableCheckpoint
 from app.weights.dtypes import Values, decoder, item_bytes
-from app.weights.locate import Storages
+from app.weights.storages import Storages
 
 BLOCK_VALUES = 1 << 17
 """Values that are held at once: 1 MiB as float64, and a handful of arrays of that size."""

@@ -4,6 +4,7 @@ import json
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,7 +79,31 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
         inspect(tmp_path)
 
 
+def test_weights_of_a_member_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "large.pt").write_bytes(saved({"w": torch.zeros(1000, 1000)}))
+    report = inspect(tmp_path, limits=ReadLimits(max_member_bytes=100_000, max_read_bytes=100_000))
+    assert (report.complete, report.parameters, report.findings) == (True, 1_000_000, ())
+
+
 def test_members_are_budgeted(tmp_path: Path) -> None:
-    report = inspect(folder(tmp_path / "run"), limits=ReadLimits(max_member_bytes=400))
+    home = folder(tmp_path / "run")
+    (home / "e.pkl").write_bytes(pickle.dumps({"text": "x" * 500}))
+    report = inspect(home, limits=ReadLimits(max_member_bytes=400))
     assert not report.complete
-    assert "limit_exceeded" in {finding.code for finding in report.findings}
+    assert [f.location for f in report.findings if f.code == "limit_exceeded"] == ["e.pkl"]
+
+
+def test_a_member_that_may_not_be_read_leaves_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = folder(tmp_path / "run")
+    opens = Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name == "a.pt":
+            raise PermissionError(13, "Permission denied")
+        return opens(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    damaged = [f.explanation for f in inspect(home).findings if f.code == "damaged"]
+    assert damaged == ["a.pt cannot be opened: Permission denied"]

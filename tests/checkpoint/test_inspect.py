@@ -105,7 +105,8 @@ def test_the_weights_alone_tell_the_same_network(container: str, shared: bool) -
     report = inspect(saved(dict(state)) if container == "torch" else save_safetensors(state))
     found = facts(report)
     assert report.producer == "caliper"
-    assert (found["obs_dim"], found["hidden_dims"], found["action_dim"]) == (OBS, HIDDEN, ACTIONS)
+    assert (found["obs_dim"], found["hidden_dims"], found["actor_head"]) == (OBS, HIDDEN, (64, ACTIONS))
+    assert report.architecture.action_dim.note.startswith("3 outputs")
     assert found["shared_trunk"] is shared
     assert report.architecture.obs_dim.basis == "shapes"
     assert report.findings == ()
@@ -185,7 +186,7 @@ def test_a_whole_pickled_module_is_read() -> None:
     report = inspect(saved(nn.Sequential(nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 2))))
     found = facts(report)
     assert report.producer == "torch-module"
-    assert (found["obs_dim"], found["hidden_dims"], found["action_dim"]) == (7, (5,), 2)
+    assert (found["obs_dim"], found["hidden_dims"], found["actor_head"]) == (7, (5,), (2,))
     assert not report.suspicious
 
 
@@ -197,14 +198,14 @@ def test_torchscript_is_read_and_said_to_hold_code() -> None:
     assert report.format == "torchscript"
     assert [finding.code for finding in report.findings] == ["torchscript_code"]
     found = facts(report)
-    assert (found["obs_dim"], found["hidden_dims"], found["action_dim"]) == (7, (5,), 2)
+    assert (found["obs_dim"], found["hidden_dims"], found["actor_head"]) == (7, (5,), (2,))
 
 
-def test_a_plain_state_dict_takes_the_longest_chain() -> None:
+def test_a_plain_state_dict_takes_the_only_chain() -> None:
     net = nn.Sequential(nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
     report = inspect(saved({"model": net.state_dict(), "epoch": 3}))
     found = facts(report)
-    assert (found["obs_dim"], found["hidden_dims"], found["action_dim"]) == (9, (6, 4), 2)
+    assert (found["obs_dim"], found["hidden_dims"], found["actor_head"]) == (9, (6, 4), (2,))
     assert found["activation"] is None
     assert report.architecture.activation.basis == "undetermined"
 

@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from safetensors.torch import save as save_safetensors
 
 from app.checkpoint.inspect import inspect_checkpoint
-from app.checkpoint.limits import ReadLimits
+from app.checkpoint.limits import Meter, ReadLimits
+from app.checkpoint.protobuf import Message
 from app.checkpoint.report import CheckpointReport
 from app.checkpoint.sandbox import inspect_in_child
+from app.checkpoint.source import BytesSource
 from app.errors import CaliperError
 from tests.checkpoint.real_files import Policy, caliper_tree, plain_config, saved
+from tests.checkpoint.test_onnx import HONEST
 
 LIMITS = ReadLimits(max_seconds=5.0)
-KINDS = ("caliper", "sb3", "legacy", "safetensors", "module")
+KINDS = ("caliper", "sb3", "legacy", "safetensors", "module", "onnx")
 torch.set_num_threads(1)
 
 
@@ -38,6 +41,7 @@ def files() -> dict[str, bytes]:
         "legacy": saved(policy.state_dict(), _use_new_zipfile_serialization=False),
         "safetensors": save_safetensors(policy.state_dict(), {"format": "pt"}),
         "module": saved(policy),
+        "onnx": HONEST,
     }
 
 
@@ -118,11 +122,14 @@ def _zip_boundaries(data: bytes) -> list[int]:
             )
             start = info.header_offset + 30 + name_length + extra_length
             found += [info.header_offset, info.header_offset + 30, start, start + info.file_size]
-            found += [entry, entry + 46]
+            name_end = entry + 46 + len(info.filename)
+            found += [entry, entry + 46, name_end, name_end + len(info.extra)]
+            found += [info.header_offset + 30 + name_length, start - 4, start + info.compress_size]
             entry += 46 + len(info.filename) + len(info.extra)
             if info.filename.endswith("data.pkl"):
                 found += [start + at for at in _opcodes(archive.read(info))]
-    found += [at for sign in (b"PK\5\6", b"PK\6\6", b"PK\6\7") if (at := data.rfind(sign)) >= 0]
+    ends = ((b"PK\5\6", 22), (b"PK\6\6", 56), (b"PK\6\7", 20))
+    found += [at + step for sign, size in ends if (at := data.rfind(sign)) >= 0 for step in (0, 4, size)]
     return found
 
 
@@ -155,12 +162,26 @@ def _safetensors_boundaries(data: bytes) -> list[int]:
     return [0, 8, *(at for at in range(8, 8 + length) if data[at] in b'{}[],:"'), *ends]
 
 
+def _onnx_boundaries(data: bytes) -> list[int]:
+    """Where each field of the model, its graph, nodes and initialisers begins and where its value ends."""
+    source, meter, found = BytesSource(data), Meter(ReadLimits()), list[int]()
+    waiting = [(Message(source, meter, 0, len(data)), 0)]
+    while waiting:
+        message, depth = waiting.pop()
+        for field in message.fields():
+            found += [field.start, field.end]
+            is_message = (depth, field.number) in {(0, 7), (1, 1), (1, 5), (1, 11), (1, 12)}
+            waiting += [(message.inner(field), depth + 1)] if is_message else []
+    return found
+
+
 BOUNDARIES: dict[str, Callable[[bytes], list[int]]] = {
     "caliper": _zip_boundaries,
     "sb3": _zip_boundaries,
     "legacy": _legacy_boundaries,
     "safetensors": _safetensors_boundaries,
     "module": _zip_boundaries,
+    "onnx": _onnx_boundaries,
 }
 
 

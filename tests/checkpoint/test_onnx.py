@@ -62,7 +62,8 @@ def test_a_policy_that_torch_exports(shared: bool) -> None:
     module = Policy(shared=shared)
     report = inspect(exported(module, torch.zeros(1, 5), output_names=["logits", "value"]))
     assert (report.format, report.producer, report.findings) == ("onnx", "onnx", ())
-    assert dimensions(report) == (5, (32, 16), 3, None)
+    assert dimensions(report) == (5, (32, 16), None, None)
+    assert report.architecture.action_dim.note.startswith("3 outputs")
     found = facts(report)
     assert (found["activation"], found["shared_trunk"]) == ("tanh", shared)
     assert found["critic_hidden_dims"] == (() if shared else (24,))
@@ -91,7 +92,8 @@ def test_a_lstm_policy_that_torch_exports() -> None:
     report = inspect(exported(Recurrent(), torch.zeros(1, 1, 5)))
     found = facts(report)
     assert (found["recurrent_kind"], found["recurrent_dim"]) == ("lstm", 24)
-    assert dimensions(report) == (5, (16,), 3, None)
+    assert dimensions(report) == (5, (16,), None, None)
+    assert found["actor_head"] == (3,)
 
 
 @pytest.mark.parametrize("transposed", [True, False])
@@ -105,7 +107,8 @@ def test_gemm_in_both_orientations(transposed: bool) -> None:
     ]
     made = model(nodes, [weight("a", *shapes[0]), weight("b", *shapes[1])], {"logits": 3})
     report = inspect(made.SerializeToString())
-    assert dimensions(report)[:3] == (5, (32,), 3)
+    assert dimensions(report)[:3] == (5, (32,), None)
+    assert facts(report)["actor_head"] == (3,)
     assert facts(report)["activation"] == "relu"
 
 
@@ -121,7 +124,8 @@ def test_matmul_and_add_with_a_transposed_weight_and_a_constant() -> None:
     report = inspect(
         model(nodes, [weight("a", 32, 5), weight("bias", 32)], {"logits": 3}).SerializeToString()
     )
-    assert dimensions(report)[:3] == (5, (32,), 3)
+    assert dimensions(report)[:3] == (5, (32,), None)
+    assert facts(report)["actor_head"] == (3,)
     assert report.findings == ()
 
 
@@ -151,7 +155,8 @@ def test_external_weights_are_named_and_not_counted_as_the_files() -> None:
     report = inspect(external("policy.onnx.data"))
     assert [finding.code for finding in report.findings] == ["external_data"]
     assert "policy.onnx.data" in report.findings[0].explanation
-    assert dimensions(report)[:3] == (5, (), 3)
+    assert dimensions(report)[:3] == (5, (), None)
+    assert facts(report)["actor_head"] == (3,)
     assert report.bytes.weights == 0
 
 

@@ -119,6 +119,12 @@ def test_escapes_of_a_string(line: bytes, value: str) -> None:
     assert walked(b"S" + line + b"\n.")[0] == value
 
 
+def test_bytes_may_be_as_large_as_the_pickle() -> None:
+    """RLlib's weights are such bytes; a string of that length is none that a checkpoint needs."""
+    read, context = walked(b"B\x40\0\0\0" + b"x" * 64 + b".", max_string_bytes=10)
+    assert (read, context.findings.ordered()) == (b"x" * 64, ())
+
+
 @pytest.mark.parametrize("end", range(1, 40))
 def test_a_torn_pickle_gives_what_was_whole(end: int) -> None:
     data = pickle.dumps({"a": 1, "b": [2, 3]}, 4)

@@ -2,12 +2,18 @@
 
 import io
 import json
+import shutil
 import warnings
 import zipfile
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from torch import nn
 
+from app.checkpoint.sandbox import SandboxLimits, inspect_in_child
+from tests.attacks.builders import called, pickled, text, torch_zip
 from tests.checkpoint.reading import dimensions, facts, inspect
 from tests.checkpoint.real_files import saved
 from tests.checkpoint.test_onnx import Policy
@@ -34,7 +40,8 @@ def test_a_policy_that_torch_exports() -> None:
     report = inspect(exported())
     assert (report.format, report.producer, report.complete) == ("torch-export", "torch-export", True)
     assert [f.code for f in report.findings if f.severity in ("medium", "high")] == []
-    assert dimensions(report) == (5, (32, 16), 3, None)
+    assert dimensions(report) == (5, (32, 16), None, None)
+    assert report.architecture.action_dim.note.startswith("3 outputs")
     assert (facts(report)["activation"], facts(report)["shared_trunk"]) == ("tanh", True)
     assert report.parameters == sum(p.numel() for p in Policy().parameters())
     assert report.bytes.weights == 4 * report.parameters
@@ -69,7 +76,7 @@ def test_the_older_layout_keeps_its_weights_in_a_zip_within() -> None:
         archive.writestr("serialized_state_dict.pt", saved(dict(Policy().state_dict())))
     report = inspect(out.getvalue())
     assert (report.format, report.complete) == ("torch-export", True)
-    assert facts(report)["action_dim"] == 3
+    assert facts(report)["actor_head"] == (3,)
     assert report.bytes.weights == 4 * report.parameters
 
 
@@ -81,5 +88,98 @@ def test_a_traced_module_is_read_with_its_inputs_unflagged() -> None:
     report = inspect(file.getvalue())
     assert report.format == "torchscript"
     assert [finding.code for finding in report.findings] == ["torchscript_code"]
-    assert dimensions(report)[:3] == (5, (32, 16), 3)
-    assert (facts(report)["activation"], facts(report)["shared_trunk"]) == ("tanh", True)
+    assert dimensions(report)[:3] == (5, (32, 16), None)
+    assert facts(report)["activation"] == "tanh"
+
+
+def with_members(data: bytes, **members: bytes) -> bytes:
+    """The archive with members more; a double underscore stands for a slash."""
+    out = io.BytesIO(data)
+    with zipfile.ZipFile(out, "a") as archive:
+        for name, content in members.items():
+            archive.writestr(f"archive/{name.replace('__', '/')}", content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("data__aotinductor__model__wrapper.so", b"\x7fELF\2\1\1"),
+        ("data__aotinductor__model__wrapper.cpp", b"int main() {}"),
+        ("data__aotinductor__model__kernel", b"\x7fELF\2\1\1"),
+        ("extra__innocent.txt", b"\x7fELF\2\1\1"),
+    ],
+)
+def test_compiled_code_is_of_high_severity(name: str, content: bytes) -> None:
+    """Built from the members of an AOTInductor package: a library's name, or a library behind another name."""
+    found = {f.code: f.severity for f in inspect(with_members(exported(), **{name: content})).findings}
+    assert found["compiled_code"] == "high"
+
+
+@pytest.mark.slow
+def test_a_package_that_inductor_compiles(tmp_path: Path) -> None:
+    """A real AOTInductor package, where a C++ compiler is at hand."""
+    if shutil.which("g++") is None:
+        pytest.skip("no C++ compiler")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(Policy(), (torch.zeros(1, 5),))
+        path = torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "policy.pt2"))
+    report = inspect(Path(path))
+    assert {f.severity for f in report.findings if f.code == "compiled_code"} == {"high"}
+    assert report.architecture.obs_dim.note
+
+
+def test_weights_that_are_pickled_are_walked() -> None:
+    """`use_pickle`: torch.load with everything allowed reads such a weight; here its pickle is walked."""
+
+    def by_pickle(content: bytes) -> bytes:
+        document = json.loads(content)
+        document["config"]["critic.weight"]["use_pickle"] = True
+        return json.dumps(document).encode()
+
+    plain = exported()
+    with zipfile.ZipFile(io.BytesIO(plain)) as archive:
+        (config,) = (n for n in archive.namelist() if n.endswith("weights_config.json"))
+        record = json.loads(archive.read(config))["config"]["critic.weight"]["path_name"]
+    honest = replaced(rewritten(plain, weights_config=by_pickle), record, saved(torch.zeros(1, 16)))
+    report = inspect(honest)
+    assert [f.code for f in report.findings if f.severity in ("medium", "high")] == []
+    assert report.parameters == sum(p.numel() for p in Policy().parameters())
+    evil = inspect(replaced(honest, record, torch_zip(pickled_call("posix", "system", text("true")))))
+    assert {f.severity for f in evil.findings if f.code == "would_call"} == {"high"}
+
+
+def replaced(data: bytes, end: str, content: bytes) -> bytes:
+    """The archive with the member of this name given other content."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, content if info.filename.endswith(f"/{end}") else old.read(info))
+    return out.getvalue()
+
+
+def pickled_call(module: str, name: str, argument: bytes) -> bytes:
+    return pickled(called(module, name, argument))
+
+
+class Deep(nn.Module):
+    """Very many layers."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            *(m for _ in range(layers) for m in (nn.Linear(8, 8), nn.Tanh())), nn.Linear(8, 3)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+@pytest.mark.slow
+def test_a_graph_of_thousands_of_nodes_stays_within_the_walls(tmp_path: Path) -> None:
+    path = tmp_path / "deep.pt2"
+    torch.export.save(torch.export.export(Deep(1500), (torch.zeros(1, 8),)), path)
+    report = inspect_in_child(path, sandbox=SandboxLimits(max_memory_bytes=256 << 20, max_cpu_seconds=5))
+    assert report.complete
+    assert dimensions(report)[:2] == (8, (8,) * 1500)

@@ -76,7 +76,7 @@ def test_what_no_file_tells_leaves_the_verdict_open() -> None:
 
 
 def origin(number: int, *ancestors: int, job: str | None = None, data: str | None = None) -> Origin:
-    return Origin(f"c{number}", tuple(f"c{each}" for each in ancestors), job, data)
+    return Origin(f"c{number}", tuple(f"c{each}" for each in ancestors), job, (data,) if data else ())
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,15 @@ def test_files_tell_their_job_and_dataset_by_themselves() -> None:
     again = report(dataset={**data, "job_id": "job_1"}, config={"seed": 5})
     assert judge_lineage(first, again).relation == "same_job"
     other = judge_lineage(first, second)
-    assert (other.relation, other.same) == ("unrelated", False)
-    assert other.explanation == "not the same training, on the same dataset"
+    assert (other.relation, other.same) == ("unknown", None)  # one may have begun with the other's weights
+    assert other.explanation.startswith("two jobs made them; whether one began with the other's weights")
+    assert other.explanation.endswith(", on the same dataset")
+    here = origin(1, job="job_1"), origin(2, job="job_2")
+    assert judge_lineage(first, second, here).relation == "unrelated"  # the registry knows all their parents
+    several = report(dataset={"datasets": [{"sha256": "aa"}, {"sha256": "ff"}], "job_id": "job_1"})
+    assert judge_lineage(several, first).checks[3].same is False
+    turned = report(dataset={"datasets": [{"sha256": "ff"}, {"sha256": "aa"}], "job_id": "job_2"})
+    assert judge_lineage(several, turned).checks[3].same is True
 
 
 def test_the_same_bytes_are_the_same_training() -> None:
@@ -135,3 +142,24 @@ def test_optimizers_are_compared_field_by_field() -> None:
     (row,) = compare_reports(optimizers[0], without).optimizer
     assert (row.left, row.right) == ("adam", None)
     assert compare_reports(without, without).optimizer == ()
+
+
+def test_several_datasets_are_compared_as_a_set() -> None:
+    def on(*shas: str, job: str) -> CheckpointReport:
+        listed = [{"id": f"d{sha}", "sha256": sha} for sha in shas]
+        return report(dataset={"datasets": listed, "job_id": job})
+
+    def dataset(left: CheckpointReport, right: CheckpointReport) -> Any:
+        return judge_lineage(left, right).checks[3]
+
+    both, turned = on("aa", "bb", job="j"), on("bb", "aa", job="k")
+    assert dataset(both, turned).same is True
+    assert judge_lineage(both, turned).explanation.endswith(", on the same dataset")
+    partly = dataset(both, on("bb", "cc", "dd", job="k"))
+    assert partly.same is False
+    assert partly.left == "aa, bb"
+    alone = report(dataset={"id": "daa", "sha256": "aa", "job_id": "k"})
+    assert dataset(on("aa", job="j"), alone).same is True
+    assert judge_lineage(both, on("ee", job="k")).explanation.endswith("on another dataset")
+    origins = (Origin("c1", dataset_ids=("d2", "d1")), Origin("c2", dataset_ids=("d1", "d2")))
+    assert judge_lineage(report(), report(config={"seed": 2}), origins).checks[3].same is True

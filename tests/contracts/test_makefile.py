@@ -14,7 +14,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def dry_run(folder: Path, *arguments: str, **variables: str) -> str:
-    """What make would run in a folder that holds the Makefile and the two files it looks at."""
+    """What make would run in a folder that holds the Makefile and the files it looks at."""
     if shutil.which("make") is None:
         pytest.skip("this machine has no make")
     inherited = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
@@ -32,7 +32,7 @@ def dry_run(folder: Path, *arguments: str, **variables: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-producers.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -41,6 +41,8 @@ def checkout(tmp_path: Path) -> Path:
 def installed(checkout: Path) -> Path:
     (checkout / ".venv").mkdir()
     (checkout / ".venv" / ".installed").touch()
+    (checkout / ".venv" / "producers").mkdir()
+    (checkout / ".venv" / "producers" / ".installed").touch()
     return checkout
 
 
@@ -58,6 +60,22 @@ def test_an_installed_checkout_installs_only_after_a_change(installed: Path, cha
     later = (installed / ".venv" / ".installed").stat().st_mtime + 10
     os.utime(installed / changed, (later, later))
     assert "pip install" in dry_run(installed, "test")
+
+
+@pytest.mark.parametrize("target", ["install", "test"])
+def test_the_producers_of_checkpoints_are_installed_apart(installed: Path, target: str) -> None:
+    into = "--no-deps --target .venv/producers -r requirements-producers.txt"
+    assert into not in dry_run(installed, target)
+    later = (installed / ".venv" / "producers" / ".installed").stat().st_mtime + 10
+    os.utime(installed / "requirements-producers.txt", (later, later))
+    plan = dry_run(installed, target)
+    assert into in plan
+    assert "-e '.[worker,local,dev]'" not in plan
+
+
+@pytest.mark.parametrize("target", ["demo", "serve", "check"])
+def test_what_users_start_does_not_wait_for_the_producers(checkout: Path, target: str) -> None:
+    assert "producers" not in dry_run(checkout, target)
 
 
 def test_each_target_runs_what_it_says(installed: Path) -> None:

@@ -9,6 +9,8 @@ from app.checkpoint.recipes.network import Network
 from app.checkpoint.recipes.recipe import Parts, Recipe
 from app.checkpoint.values import Table
 
+_MOMENTS = ("obs_mean", "obs_var", "obs_count")
+
 
 def is_caliper(root: Any) -> bool:
     """Whether the file says that Caliper wrote it."""
@@ -35,6 +37,7 @@ def parts(root: Table) -> Parts:
         config=root.get("config"),
         feature_schema=root.get("feature_schema"),
         normaliser=root.get("normaliser"),
+        statistics=_statistics(root.get("trainer_state")),
         versions=root.get("versions"),
         dataset=root.get("dataset"),
         progress=_progress(root),
@@ -43,31 +46,39 @@ def parts(root: Table) -> Parts:
 
 def is_weights_only(root: Any) -> bool:
     """Whether the root is a bare state dict of this layout, as an export of the weights alone has it."""
-    found = stacks(shapes_of(root))
-    return ("trunk" in found or "actor_trunk" in found) and "actor" in found and "critic" in found
+    found = set(stacks(shapes_of(root)))
+    return found in ({"trunk", "actor", "critic"}, {"actor_trunk", "critic_trunk", "actor", "critic"})
 
 
 def read(root: Table) -> Architecture:
     """The network: trunk or trunks, two heads, and log_std where it is Gaussian."""
-    return _read_shapes(shapes_of(root.get("policy_state_dict")), root.get("config"))
+    return _read_shapes(
+        shapes_of(root.get("policy_state_dict")), root.get("config"), "discrete" if is_caliper(root) else None
+    )
 
 
 def read_weights(root: Table) -> Architecture:
-    """The same network, from its shapes alone."""
-    return _read_shapes(shapes_of(root), None)
+    """The same network, from its shapes alone; others use these names too, for choices of several components."""
+    return _read_shapes(shapes_of(root), None, None)
 
 
-def _read_shapes(shapes: Shapes, config: Any) -> Architecture:
+def _read_shapes(shapes: Shapes, config: Any, otherwise: str | None) -> Architecture:
     found = stacks(shapes)
     trunk = found.get("trunk")
     separate = found.get("actor_trunk")
     if not trunk and not separate:
         return generic.describe(shapes, config)
-    kind = "gaussian" if "log_std" in shapes else "discrete"
+    kind = "gaussian" if "log_std" in shapes else otherwise
     critic = [*found.get("critic_trunk", []), *found.get("critic", [])]
     network = Network(shapes, found.get("actor", []), critic, trunk or separate, kind, "log_std")
     facts = network.architecture(config)
     return facts if trunk else generic.separated(facts, config)
+
+
+def _statistics(state: Any) -> Table | None:
+    """The running moments of observations that `norm_obs` keeps in the trainer's state."""
+    pairs = state.pairs if isinstance(state, Table) else []
+    return Table([(name, value) for name, value in pairs if name in _MOMENTS]) if pairs else None
 
 
 def _progress(root: Table) -> Any:

@@ -1,16 +1,16 @@
-"""Any state dict: actor and critic by their names, else the longest chain of linear layers."""
+"""Any state dict: actor and critic by their names, else the one chain of linear layers."""
 
 import dataclasses
 from typing import Any
 
 from app.checkpoint.architecture import Architecture, Fact, merge
-from app.checkpoint.layers import Layers, Shapes, are_parallel, is_chain, shapes_of, stacks
+from app.checkpoint.layers import Layers, Shapes, shapes_of
+from app.checkpoint.recipes.named_network import GUESSED, NamedNetwork, network_of
 from app.checkpoint.recipes.network import Network
 from app.checkpoint.recipes.recipe import NOWHERE, Parts, Recipe
+from app.checkpoint.recipes.said import Said
 from app.checkpoint.values import Array, Table, Tensor, fields_of
 
-ACTOR_WORDS = ("actor", "policy", "action", "pi", "mu", "logits")
-CRITIC_WORDS = ("critic", "value", "vf", "q", "v")
 _STATE_KEYS = (
     "state_dict",
     "model_state_dict",
@@ -20,7 +20,6 @@ _STATE_KEYS = (
     "network",
     "actor_critic",
 )
-_MOST_LAYERS = 256
 _OPTIMIZER_KEYS = ("optimizer_state_dict", "optimizer", "optim")
 _PROGRESS_KEYS = ("epoch", "iter", "iteration", "step", "global_step", "agent_step", "update", "frame")
 
@@ -60,43 +59,81 @@ def progress_of(root: Table, keys: tuple[str, ...]) -> Table | None:
 def read(root: Any) -> Architecture:
     """The network as far as shapes and names tell it."""
     found = parts(root)
-    return describe(shapes_of(found.state), found.config)
+    return describe(shapes_of(found.state), found.config, tied=_tied(found.state))
 
 
-def describe(shapes: Shapes, config: Any, activation: str | None = None) -> Architecture:
-    """The network of these tensors."""
-    found = stacks(shapes)
-    actor = named_stack(found, ACTOR_WORDS, CRITIC_WORDS)
-    critic = named_stack(found, CRITIC_WORDS, ("actor",))
-    is_named = bool(actor)
-    if not actor:
-        actor = longest_chain([layer for layers in found.values() for layer in layers])
-    std = next((name for name in shapes if "log_std" in name or "logstd" in name or name == "std"), "")
-    facts = Network(shapes, actor, critic, log_std=std, activation=activation).architecture(config)
-    return facts if is_named or not actor else _guessed(facts)
+def describe(
+    shapes: Shapes, config: Any, activation: str | None = None, tied: frozenset[str] = frozenset()
+) -> Architecture:
+    """The network of these tensors; `tied` are names of tensors that an earlier name holds already."""
+    found = network_of(shapes, tied)
+    heads = [(out, found.actor[-1][1]) for out in found.heads]
+    facts = Network(
+        shapes,
+        [] if found.problem else heads or found.actor,
+        found.critic,
+        (found.trunk or None) if not found.problem else None,
+        "gaussian" if found.are_means else None,
+        found.deviation,
+        activation=activation,
+    ).architecture(config)
+    return _with_reasons(facts, found, Said(config), tied)
 
 
-def named_stack(found: dict[str, Layers], words: tuple[str, ...], unless: tuple[str, ...] = ()) -> Layers:
-    """The layers of all stacks with one of these words, and none of `unless`, in their name, while they chain."""
-    joined: Layers = []
-    for name, layers in found.items():
-        in_name = set(name.lower().replace(".", "_").split("_"))
-        if in_name.isdisjoint(words) or not in_name.isdisjoint(unless):
-            continue
-        fits = len(joined) + len(layers) <= _MOST_LAYERS and is_chain([*joined, *layers])
-        if fits or (not joined and are_parallel(layers)):
-            joined = [*joined, *layers]
-    return joined
+def _with_reasons(facts: Architecture, found: NamedNetwork, said: Said, tied: frozenset[str]) -> Architecture:
+    """The facts with the reason of each that is not known, and those that rest on a guess said to."""
+    hidden = None if found.problem else tuple(out for out, _ in _hidden(found))
+    obs_dim = None if found.obs_problem else found.obs_dim
+    changed = {
+        "hidden_dims": merge(said.widths(), hidden, found.problem),
+        "obs_dim": merge(said.whole("obs_dim", "num_observations"), obs_dim, found.obs_problem),
+        "shared_trunk": _shared(found, said, tied),
+        "critic_hidden_dims": merge(
+            said.widths("critic_hidden_dims"),
+            tuple(out for out, _ in found.critic[:-1]) if found.critic else None,
+            found.critic_problem,
+        ),
+    }
+    if found.problem:
+        changed["actor_head"] = merge(None, None, found.problem)
+        changed["action_dim"] = merge(said.whole("action_dim", "num_actions"), None, found.problem)
+    if found.is_guess and not found.problem:
+        told = ("hidden_dims", "obs_dim")
+        changed |= {
+            n: Fact(f.value, f.basis, f.note or GUESSED) for n in told if (f := changed[n]).value is not None
+        }
+    return dataclasses.replace(facts, **changed)
 
 
-def longest_chain(layers: Layers) -> Layers:
-    """The longest run of layers in file order where each input is the output before; the first of equals."""
-    best: Layers = []
-    run: Layers = []
-    for layer in layers:
-        run = [*run, layer] if run and run[-1][0] == layer[1] and len(run) < _MOST_LAYERS else [layer]
-        best = run if len(run) > len(best) else best
-    return best
+def _hidden(found: NamedNetwork) -> Layers:
+    """The trunk where the actor has one before its head, and the actor's own layers otherwise."""
+    return found.trunk or found.actor[:-1]
+
+
+def _shared(found: NamedNetwork, said: Said, tied: frozenset[str]) -> Fact:
+    """Whether the critic goes on from the trunk, or begins at the observation."""
+    flag = said.flag("shared_trunk")
+    if tied:
+        return merge(flag, True)
+    if found.problem or not found.critic or found.obs_dim is None:
+        return merge(flag, None, found.problem or found.critic_problem)
+    width, inputs = (found.trunk[-1][0] if found.trunk else None), found.critic[0][1]
+    if (inputs == width) == (inputs == found.obs_dim):
+        return merge(flag, None, "the widths do not say where the critic begins")
+    return merge(flag, inputs == width)
+
+
+def _tied(state: Any) -> frozenset[str]:
+    """Names of weights that view the same values as an earlier name."""
+    seen: set[tuple[Any, ...]] = set()
+    found: set[str] = set()
+    for name, value in state.index().items() if isinstance(state, Table) else ():
+        if isinstance(value, Tensor) and isinstance(name, str):
+            key = (value.storage.key, value.offset, value.shape, value.stride)
+            if key in seen:
+                found.add(name)
+            seen.add(key)
+    return frozenset(found)
 
 
 def separated(facts: Architecture, config: Any) -> Architecture:
@@ -104,15 +141,6 @@ def separated(facts: Architecture, config: Any) -> Architecture:
     table = fields_of(config)
     said = table.get("shared_trunk") if table is not None else None
     return dataclasses.replace(facts, shared_trunk=merge(said if isinstance(said, bool) else None, False))
-
-
-def _guessed(facts: Architecture) -> Architecture:
-    """The facts of the longest chain: said to be no more than that."""
-    note = "no layer is named an actor's: read from the longest chain of linear layers"
-    names = ("hidden_dims", "action_dim", "obs_dim")
-    noted = {name: getattr(facts, name) for name in names}
-    told = {name: Fact(f.value, f.basis, f.note or note) for name, f in noted.items() if f.value is not None}
-    return dataclasses.replace(facts, **told)
 
 
 GENERIC = Recipe("unknown", lambda _: True, parts, read)

@@ -27,6 +27,12 @@ def activation_of(root: Any) -> str | None:
     return next((name.lower() for name in names if name.lower() in _ACTIVATIONS), None)
 
 
+def flag_of(root: Any, name: str) -> bool | None:
+    """The attribute of that name that the first module with one has, where it is true or false."""
+    held = (found.get(name) for _, _, found in _walk(root) if name in found)
+    return next((value for value in held if isinstance(value, bool)), None)
+
+
 def class_name(root: Any) -> str:
     """The dotted name of an object's class; empty where it is none."""
     return str(root.function) if isinstance(root, Made) and isinstance(root.function, Name) else ""

@@ -19,7 +19,8 @@ from app.checkpoint.recipes.said import Said
 ACTOR_RECURRENCE = ("actor", "memory_a", "policy", "pi")
 NO_ACTIVATION = "shapes cannot tell an activation"
 _MOST_LAYERS = 256
-_OUTPUTS = "the head's outputs; the file does not say whether they are choices, means, or both"
+_OUTPUTS = "{} outputs: the file does not say whether they are choices, means, or means and deviations"
+_ONE_EACH = ("discrete", "multi_binary", "deterministic")
 _CHOICES = "{} outputs: the choices of one action, or of several components together; the file does not say"
 _UNSAID = "the file does not say"
 _IMAGE = "the sizes of an image's sides do not follow from its convolutions"
@@ -83,19 +84,28 @@ class Network:
         return total // self.outputs_per_action
 
     def _action_dim(self, said: Said) -> Fact:
-        """Components where the action is multi-discrete, whose choices the head's outputs are."""
+        """The head's outputs only where the kind of action says that each is an action or a choice of one."""
         nvec = self._nvec(said)
         if isinstance(nvec.value, tuple):
             return Fact(len(nvec.value), nvec.basis, nvec.note)
-        if self._kind() == "multi_discrete" and said.whole("action_dim") is None:
-            return Fact(
-                None, "undetermined", f"{self._outputs()} outputs, of how many components is not said"
-            )
-        fact = merge(said.whole("action_dim", "num_actions"), self._outputs(), _UNSAID)
-        is_open = (
-            fact.basis == "shapes" and not fact.note and self._kind() is said.text("action_kind") is None
-        )
-        return Fact(fact.value, fact.basis, _OUTPUTS) if is_open else fact
+        named, outputs = said.whole("action_dim", "num_actions"), self._outputs()
+        if outputs is None or self._counts_actions(said):
+            return merge(named, outputs, _UNSAID)
+        if self._kind() == "multi_discrete" or said.text("action_kind") == "multi_discrete":
+            return merge(named, None, f"{outputs} outputs, of how many components is not said")
+        if named == outputs:
+            return Fact(named, "both")
+        why = _OUTPUTS.format(outputs)
+        if named is None or not named or outputs % named:
+            return merge(named, outputs) if named else merge(None, None, why)
+        return Fact(named, "config", why)
+
+    def _counts_actions(self, said: Said) -> bool:
+        """Whether each output is an action, or a choice of the only one."""
+        own = self._kind()
+        if own is not None:
+            return own != "multi_discrete"
+        return said.text("action_kind") in _ONE_EACH or self.outputs_per_action > 1
 
     def _nvec(self, said: Said) -> Fact:
         """Parallel heads show the choices; one head only their sum, which the configuration's must be."""

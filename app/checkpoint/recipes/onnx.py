@@ -1,20 +1,22 @@
 """ONNX and torch.export: the network by the graph of operations, whatever its tensors are called."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
 from app.checkpoint.architecture import Architecture, Fact, merge
-from app.checkpoint.graph import Graph, Path, activation_of, is_convolutional, paths, recurrent_of
-from app.checkpoint.layers import Shapes, is_chain, shapes_of
+from app.checkpoint.flows import Path, paths
+from app.checkpoint.graph import Graph, activation_of, is_convolutional
+from app.checkpoint.layers import Shapes, shapes_of
 from app.checkpoint.recipes import generic
 from app.checkpoint.recipes.network import Network
+from app.checkpoint.recipes.output_roles import Roles, roles_of
+from app.checkpoint.recipes.part_names import MEAN, is_deviation, words_of
 from app.checkpoint.recipes.recipe import Parts, Recipe
 from app.checkpoint.values import Table
 
-_ACTOR = ("actor", "policy", "action", "logits", "mu", "mean", "pi")
-_CRITIC = ("critic", "value", "vf")
-_STD = ("log_std", "logstd", "std", "sigma")
+_NO_CELL = "there is no recurrent layer on the way to the action"
 
 
 def _is_graph(kind: str) -> Callable[[Any], bool]:
@@ -33,68 +35,104 @@ def read(root: Table) -> Architecture:
     """The way to the action's output is the actor, the one to the value's the critic."""
     graph: Graph = root.attributes
     shapes = shapes_of(root)
-    found = [path for path in paths(graph, shapes) if path.layers]
-    actor, critic = _roles(found)
     seen = activation_of(graph)
-    if actor is None:
+    if not graph.nodes:
         return generic.describe(shapes, None, seen)
-    facts = _network(shapes, actor, critic, seen).architecture()
-    facts = dataclasses.replace(facts, convolutional=Fact(is_convolutional(graph), "graph"))
-    return _with_recurrence(facts, graph, shapes, actor)
+    roles = roles_of([path for path in paths(graph, shapes) if path.linear])
+    if roles.actor is None:
+        return _undetermined(shapes, roles, seen, graph)
+    problem = roles.problem or roles.actor.flow.problem
+    facts = _network(shapes, roles, seen, is_known=not problem).architecture()
+    facts = dataclasses.replace(facts, **_facts_of(graph, roles, roles.actor, problem))
+    return dataclasses.replace(facts, **_action(facts, roles)) if not problem else facts
 
 
-def _network(shapes: Shapes, actor: Path, critic: Path | None, seen: str | None) -> Network:
+def _facts_of(graph: Graph, roles: Roles, actor: Path, problem: str) -> dict[str, Fact]:
+    """What the graph says better than shapes: the first layer, the recurrent one, convolutions."""
+    cell, obs_problem = actor.cell, roles.problem or actor.flow.obs_problem
+    told = {
+        "convolutional": Fact(is_convolutional(graph), "graph"),
+        "recurrent": Fact(cell is not None, "graph"),
+        "recurrent_kind": Fact(cell.weight, "graph") if cell else merge(None, None, _NO_CELL),
+        "recurrent_dim": Fact(cell.out, "graph") if cell else merge(None, None, _NO_CELL),
+        "obs_dim": merge(None, None if obs_problem else actor.steps[0].inputs, obs_problem),
+    }
+    if problem:
+        unknown = ("hidden_dims", "action_dim", "action_kind", "actor_head", "shared_trunk")
+        return told | {name: merge(None, None, problem) for name in unknown}
+    hidden = actor.layers[: _shared_layers(actor, roles.critic) or len(actor.layers) - 1]
+    return told | {"hidden_dims": Fact(tuple(out for out, _ in hidden), "shapes")}
+
+
+def _network(shapes: Shapes, roles: Roles, seen: str | None, *, is_known: bool) -> Network:
     """Layers that both ways have in common are the trunk."""
-    std = next((name for name in shapes if any(word in name.lower() for word in _STD)), "")
-    shared = 0
-    if critic is not None:
-        pairs = zip(actor.weights[:-1], critic.weights[:-1], strict=False)
-        shared = next(
-            (at for at, (a, b) in enumerate(pairs) if a != b),
-            min(len(actor.weights), len(critic.weights)) - 1,
-        )
+    actor, critic = roles.actor, roles.critic
+    if actor is None or not is_known:
+        return Network({}, [], [], activation=seen)
+    own = critic.layers if critic and not critic.flow.problem else []
+    shared = _shared_layers(actor, critic)
+    std = _deviation(shapes, roles)
     if shared:
-        own = critic.layers[shared:] if critic else []
-        return Network(shapes, actor.layers[shared:], own, actor.layers[:shared], None, std, activation=seen)
-    own = critic.layers if critic else []
+        return Network(
+            shapes, actor.layers[shared:], own[shared:], actor.layers[:shared], None, std, activation=seen
+        )
     return Network(shapes, actor.layers, own, log_std=std, activation=seen)
 
 
-def _roles(found: list[Path]) -> tuple[Path | None, Path | None]:
-    """(actor, critic): by the names of outputs and weights, else the one value is the critic's."""
-    if len(found) < 2:
-        return (found[0], None) if found else (None, None)
-    actor = next((path for path in found if _is_named(path, _ACTOR)), None)
-    critic = next((path for path in found if path is not actor and _is_named(path, _CRITIC)), None)
-    rest = [path for path in found if path not in (actor, critic)]
-    if critic is None:
-        critic = next((path for path in rest if path.layers[-1][0] == 1), None)
-    rest = [path for path in rest if path is not critic]
+def _shared_layers(actor: Path, critic: Path | None) -> int:
+    """How many linear layers two ways have in common, the heads not among them."""
+    ours, theirs = actor.linear, critic.linear if critic and not critic.flow.problem else ()
+    most = min(len(ours), len(theirs)) - 1
+    return next((at for at in range(max(0, most)) if ours[at].weight != theirs[at].weight), max(0, most))
+
+
+def _deviation(shapes: Shapes, roles: Roles) -> str:
+    """A parameter with a deviation for each output."""
+    outputs = roles.actor.layers[-1][0] if roles.actor else 0
+    fits = (n for n, s in shapes.items() if is_deviation(n) and len(s) <= 2 and math.prod(s) in (1, outputs))
+    return next(fits, "")
+
+
+def _action(facts: Architecture, roles: Roles) -> dict[str, Fact]:
+    """What the outputs are, where probabilities, names or deviations beside them tell it."""
+    actor = roles.actor
     if actor is None:
-        actor = rest[0] if rest else None
-    return actor, critic
+        return {}
+    outputs, last, flow = actor.layers[-1][0], actor.linear[-1].weight, actor.flow
+    if flow.is_choice:
+        return {"action_dim": Fact(outputs, "graph"), "action_kind": Fact("discrete", "graph")}
+    if flow.is_cut or flow.is_reshaped or flow.is_pooled:
+        note = f"{outputs} outputs, which the graph takes apart or orders anew"
+        return {name: merge(None, None, note) for name in ("action_dim", "action_kind")}
+    deviation = roles.deviation
+    is_mean = bool(words_of(f"{actor.output}.{last.rpartition('.')[0]}") & MEAN)
+    has_deviation = (
+        deviation is not None
+        and deviation.layers[-1][0] == outputs
+        and deviation.linear[-1] is not actor.linear[-1]
+    )
+    if facts.action_kind.value == "gaussian" or is_mean or has_deviation:
+        return {"action_dim": Fact(outputs, "shapes"), "action_kind": Fact("gaussian", "graph")}
+    return {}
 
 
-def _is_named(path: Path, words: tuple[str, ...]) -> bool:
-    text = f"{path.output}.{path.weights[-1]}".lower().replace("/", ".").replace("_", ".").replace(":", ".")
-    return not set(text.split(".")).isdisjoint(words)
-
-
-def _with_recurrence(facts: Architecture, graph: Graph, shapes: Shapes, actor: Path) -> Architecture:
-    """The recurrent operation of ONNX, whose weights have three dimensions."""
-    cell = recurrent_of(graph, shapes)
-    if cell is None:
-        return facts
-    kind, width, inputs = cell
-    first = not actor.layers or actor.layers[0][1] == width or not is_chain(actor.layers)
+def _undetermined(shapes: Shapes, roles: Roles, seen: str | None, graph: Graph) -> Architecture:
+    """No output is known to be the action's."""
+    facts = Network({}, [], [], activation=seen).architecture()
+    names = ("obs_dim", "hidden_dims", "action_dim", "action_kind", "actor_head", "shared_trunk")
+    told = {name: merge(None, None, roles.problem) for name in names}
+    network = Network(shapes, [], []).architecture()
     return dataclasses.replace(
         facts,
-        recurrent=Fact(True, "graph"),
-        recurrent_kind=Fact(kind, "graph"),
-        recurrent_dim=Fact(width, "graph"),
-        obs_dim=merge(None, inputs) if first else Fact(actor.layers[0][1], "shapes"),
-        hidden_dims=Fact(tuple(out for out, _ in actor.layers[:-1]), "shapes"),
+        **told,
+        layer_norm=network.layer_norm,
+        convolutional=Fact(is_convolutional(graph), "graph"),
+        **({"critic_hidden_dims": merge(None, _widths(roles.critic))} if roles.critic else {}),
     )
+
+
+def _widths(path: Path) -> tuple[int, ...] | None:
+    return None if path.flow.problem else tuple(out for out, _ in path.layers[:-1])
 
 
 def _versions(graph: Graph) -> Any:

@@ -1,7 +1,7 @@
 """A whole pickled module: its state dict is gathered by walking `_modules`, `_parameters` and `_buffers`.
 
 A TorchScript module has its tensors and submodules as plain attributes. The classes of its modules tell the
-activation, and the root's own class who wrote it: ElegantRL and PufferLib 1.0 pickle whole modules.
+activation, and the root's own class who wrote it: ElegantRL, and PufferLib before 3.0, pickle whole modules.
 """
 
 from typing import Any
@@ -46,4 +46,6 @@ def _is_of(library: str) -> Any:
 
 
 PICKLED_MODULE = Recipe("torch-module", recognise, parts, read)
-PUFFERLIB_MODULE = Recipe("pufferlib", _is_of("pufferlib"), parts, read)
+PUFFERLIB_MODULE = Recipe(
+    "pufferlib", _is_of("pufferlib"), parts, lambda root: pufferlib.with_attributes(read(root), root)
+)

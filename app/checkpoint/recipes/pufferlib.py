@@ -1,23 +1,28 @@
 """PufferLib: a state dict of `encoder`, `decoder` (or `decoder_mean`, `decoder_logstd`) and `value`, an LSTM between.
 
 trainer_state.pt beside it holds optimizer_state_dict, global_step, agent_step, update, model_name and run_id.
-Keys as pufferlib/models.py and pufferl.py of version 3.0.0 write them; 1.0 pickled the whole module.
+Keys as pufferlib/models.py and pufferl.py of version 3.0.0 write them. Before, the whole module was pickled, its heads
+`decoder.N` where the action is multi-discrete, `value_head`, and `recurrent`. Learned with version 2.0.2.
 """
 
+import dataclasses
+import re
 from typing import Any
 
-from app.checkpoint.architecture import Architecture
+from app.checkpoint.architecture import Architecture, Fact
 from app.checkpoint.layers import Layers, shapes_of, stacks
 from app.checkpoint.recipes import generic
 from app.checkpoint.recipes.generic import progress_of
 from app.checkpoint.recipes.keys import has_keys
-from app.checkpoint.recipes.modules import state_of
+from app.checkpoint.recipes.modules import flag_of, state_of
 from app.checkpoint.recipes.network import Network, without_components
 from app.checkpoint.recipes.recipe import NOWHERE, Parts, Recipe
 from app.checkpoint.values import Table
 
 _is_trainer_state = has_keys("optimizer_state_dict", "global_step", "model_name")
 _VALUES = ("value", "value_head")
+_WRAPPERS = re.compile(r"^(policy\.)+")
+_FLAGS = "by the module's is_multidiscrete and is_continuous"
 
 
 def recognise(root: Any) -> bool:
@@ -35,6 +40,20 @@ def read(root: Table) -> Architecture:
     std = next((name for name in shapes if name.endswith("decoder_logstd")), "")
     actor = found["decoder_mean"] if is_gaussian else found["decoder"]
     return without_components(Network(shapes, actor, critic, found["encoder"], None, std).architecture())
+
+
+def with_attributes(facts: Architecture, module: Any) -> Architecture:
+    """The facts of a whole pickled module: its flags tell whether one head's outputs are the choices of one action."""
+    outputs = facts.actor_head.value
+    flags = (flag_of(module, "is_multidiscrete"), flag_of(module, "is_continuous"))
+    if facts.action_kind.value is not None or flags != (False, False) or not isinstance(outputs, tuple):
+        return facts
+    return dataclasses.replace(
+        facts,
+        action_kind=Fact("discrete", "config", _FLAGS),
+        action_dim=Fact(outputs[-1], "both", _FLAGS),
+        action_nvec=Fact(None, "undetermined", "the action is not multi-discrete"),
+    )
 
 
 def trainer_parts(root: Table) -> Parts:
@@ -67,9 +86,10 @@ def folder_parts(root: Table) -> Parts:
 
 
 def read_folder(root: Table) -> Architecture:
-    """The newest model's network."""
+    """The newest model's network, by its state dict or, before version 3.0, by the whole module."""
     state = folder_parts(root).state
-    return read(state) if recognise(state) else generic.describe(shapes_of(state), None)
+    facts = read(state) if recognise(state) else generic.describe(shapes_of(state), None)
+    return with_attributes(facts, root.get(_newest_model(root)))
 
 
 def _is_folder(root: Any) -> bool:
@@ -89,8 +109,8 @@ def _newest_model(root: Table) -> str:
 
 
 def _unwrapped(root: Any) -> dict[str, Layers]:
-    """The stacks by their names within the policy; the LSTM's wrapper calls it `policy`."""
-    return {name.removeprefix("policy."): layers for name, layers in stacks(shapes_of(root)).items()}
+    """The stacks by their names within the policy; the LSTM's wrapper and the trainer's each call it `policy`."""
+    return {_WRAPPERS.sub("", name): layers for name, layers in stacks(shapes_of(root)).items()}
 
 
 PUFFERLIB = Recipe("pufferlib", recognise, lambda root: Parts(state=root), read)

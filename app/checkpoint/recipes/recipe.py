@@ -27,6 +27,7 @@ class Parts:
     feature_schema: Any = None
     """The observation's features."""
     normaliser: Any = None
+    statistics: Any = None
     """Statistics that observations are scaled by."""
     versions: Any = None
     """What wrote the file."""

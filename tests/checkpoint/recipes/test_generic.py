@@ -12,13 +12,15 @@ def test_actor_and_critic_by_their_names() -> None:
     shapes = {"pi.0.weight": (32, 5), "pi.2.weight": (3, 32), "vf.0.weight": (24, 5), "vf.2.weight": (1, 24)}
     report = inspect(saved({"model": of_shapes(shapes), "epoch": 3}))
     assert report.producer == "unknown"
-    assert dimensions(report)[:3] == (5, (32,), 3)
+    assert dimensions(report)[:3] == (5, (32,), None)
+    assert report.architecture.action_dim.note.startswith("3 outputs")
+    assert facts(report)["actor_head"] == (3,)
     assert facts(report)["critic_hidden_dims"] == (24,)
     assert report.progress == {"epoch": 3}
     assert report.architecture.obs_dim.note == ""
 
 
-def test_the_longest_chain_is_said_to_be_a_guess() -> None:
+def test_the_only_chain_is_said_to_be_a_guess() -> None:
     net = nn.Sequential(nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 2))
     fact = inspect(saved(net.state_dict())).architecture.hidden_dims
     assert (fact.value, fact.note.partition(":")[0]) == ((6,), "no layer is named an actor's")

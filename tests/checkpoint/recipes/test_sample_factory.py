@@ -1,50 +1,40 @@
-"""Sample Factory: files built from the keys that version 2.1.1 writes (it wants NumPy 1 and Gymnasium below 1.0)."""
-
-from typing import Any
+"""Sample Factory 2.1.1: files that its Learner saved, compared with what its networks say of themselves."""
 
 import pytest
 
-from tests.checkpoint.reading import dimensions, facts, inspect, of_shapes
-from tests.checkpoint.real_files import saved
+from tests.checkpoint.producers.made import Maker, agrees
+from tests.checkpoint.producers.make_sample_factory import CASES
+from tests.checkpoint.reading import inspect
 
-OBS = "obs_normalizer.running_mean_std.running_mean_std.obs."
-HEAD = "action_parameterization."
-ENCODER = {
-    "encoder.encoders.obs.mlp_head.0.weight": (32, 5),
-    "encoder.encoders.obs.mlp_head.2.weight": (16, 32),
-}
-GRU = {"core.core.weight_ih_l0": (72, 16), "core.core.weight_hh_l0": (72, 24)}
+ACTION = (
+    "outputs: as many choices, or means and deviations of half as many; the environment's action space says"
+)
+PARTS = r"the observation has 2 parts \(more, obs\), each with an encoder of its own"
 
 
-def tree(shapes: dict[str, Any]) -> dict[str, Any]:
-    """What Learner._get_checkpoint_dict gives."""
-    model = of_shapes({f"{OBS}running_mean": (5,), f"{OBS}running_var": (5,), f"{OBS}count": (1,), **shapes})
-    counters = {"train_step": 4, "env_steps": 512, "best_performance": -1e9, "curr_lr": 1e-4}
-    return {**counters, "model": model, "optimizer": {}}
+def untold(case: str) -> dict[str, str]:
+    """What no file of Sample Factory tells: the kind of action where no learned deviation shows it, …"""
+    unknown = {}
+    if (
+        "free_std" not in case
+        and case not in ("continuous_separate", "continuous_decoder", "image")
+        and "parts" not in case
+    ):
+        unknown = dict.fromkeys(("action_dim", "action_kind", "action_nvec"), ACTION)
+    if "parts" in case:
+        unknown["hidden_dims"] = PARTS
+    if case == "two_parts_without_statistics":
+        unknown["obs_dim"] = PARTS
+    return unknown
 
 
-def test_a_learned_deviation_shows_a_gaussian_and_its_separate_encoders() -> None:
-    actor = {name.replace("encoder.", "actor_encoder.", 1): shape for name, shape in ENCODER.items()}
-    critic = {name.replace("encoder.", "critic_encoder.", 1): shape for name, shape in ENCODER.items()}
-    head = {
-        "critic_linear.weight": (1, 16),
-        f"{HEAD}learned_stddev": (2,),
-        f"{HEAD}distribution_linear.weight": (2, 16),
-    }
-    report = inspect(saved(tree({**actor, **critic, **head})))
+@pytest.mark.parametrize("case", CASES)
+def test_real_files_say_what_the_library_says(made: Maker, case: str) -> None:
+    checkpoint = made("sample_factory", case)
+    report = inspect(checkpoint.path)
     assert (report.producer, report.findings) == ("sample_factory", ())
-    assert dimensions(report) == (5, (32, 16), 2, "gaussian")
-    assert (facts(report)["shared_trunk"], facts(report)["critic_hidden_dims"]) == (False, (32, 16))
-    assert f"model.{OBS}running_mean" in report.normaliser_tensors
-    assert report.progress["env_steps"] == 512
-
-
-@pytest.mark.parametrize("core", [{}, GRU])
-def test_outputs_alone_leave_the_action_undetermined(core: dict[str, Any]) -> None:
-    width = 24 if core else 16
-    head = {"critic_linear.weight": (1, width), f"{HEAD}distribution_linear.weight": (4, width)}
-    report = inspect(saved(tree({**ENCODER, **core, **head})))
-    assert dimensions(report) == (5, (32, 16), None, None)
-    assert report.architecture.action_dim.note.startswith("4 outputs: as many choices, or means")
-    assert facts(report)["recurrent_kind"] == ("gru" if core else None)
-    assert facts(report)["shared_trunk"] is True
+    agrees(report, checkpoint.said, untold(case))
+    assert bool(report.normaliser_tensors) is ("without_statistics" not in case)
+    assert (report.progress["train_step"], report.progress["env_steps"]) == (0, 0)
+    assert report.optimizer is not None
+    assert report.optimizer.kind == "adam"

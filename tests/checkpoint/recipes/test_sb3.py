@@ -151,3 +151,30 @@ def test_progress_and_optimizer_after_learning() -> None:
     assert found.optimizer is not None
     assert (found.optimizer.kind, found.optimizer.complete, found.optimizer.steps) == ("adam", True, 2)
     assert found.versions == {"stable_baselines3": "2.9.2"}
+
+
+@pytest.mark.parametrize("form", ["float", "linear", "constant", "wrapped"])
+def test_the_librarys_own_schedules_are_unflagged(form: str) -> None:
+    from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
+
+    forms: dict[str, Any] = {
+        "float": 1e-3,
+        "linear": LinearSchedule(1e-3, 1e-5, 0.9),
+        "constant": ConstantSchedule(1e-3),
+        "wrapped": FloatSchedule(LinearSchedule(1e-3, 0.0, 1.0)),
+    }
+    schedule = forms[form]
+    report(
+        "PPO", "MlpPolicy", BOX, THREE, n_steps=8, batch_size=8, learning_rate=schedule, clip_range=schedule
+    )
+
+
+def test_a_lambda_schedule_is_high_and_says_how_to_load_without_it() -> None:
+    made = saved(
+        "PPO", "MlpPolicy", BOX, THREE, n_steps=8, batch_size=8, learning_rate=lambda left: 1e-3 * left
+    )
+    told = {f.location: f for f in inspect(made).findings if f.code == "pickled_function"}
+    assert {"data#learning_rate", "data#lr_schedule"} <= set(told)
+    finding = told["data#lr_schedule"]
+    assert finding.severity == "high"
+    assert "custom_objects={'lr_schedule': " in finding.explanation
