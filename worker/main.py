@@ -2,7 +2,7 @@
 
 Start it as `celery -A worker.main worker -P prefork -c 1`; without `-Q` it consumes the queue of the tier that
 CALIPER_DEFAULT_TIER or its own device says. The consuming process never touches CUDA: the device is
-described by a child process, and training runs in another.
+described by a child process, training runs in another, and so does the comparison of weights.
 """
 
 import logging
@@ -17,6 +17,7 @@ from app.queue import celery_settings
 from app.registry.database import Database
 from app.registry.workers import describe_worker, register_worker, remove_worker, renew_worker
 from app.settings import get_settings
+from worker.compare import Comparer
 from worker.supervise import announce_stop, probe_device
 from worker.tasks import register_tasks
 
@@ -24,6 +25,7 @@ settings = get_settings()
 app = Celery("caliper-worker")
 app.conf.update(celery_settings(settings))
 register_tasks(app)
+comparer = Comparer(settings)
 
 
 def worker_id(hostname: str) -> str:
@@ -50,6 +52,7 @@ def _announce(sender: Any, **_: Any) -> None:
     with database.write() as session:
         register_worker(session, row)
     sender.timer.call_repeatedly(settings.heartbeat_seconds, _renew, (database, name))
+    comparer.start()
 
 
 def _renew(database: Database, name: str) -> None:
@@ -57,12 +60,14 @@ def _renew(database: Database, name: str) -> None:
         renew_worker(session, name)
 
 
-def _stop_trainer(**_: Any) -> None:
-    """Ask the running trainer to checkpoint; the warm shutdown waits for its supervisor."""
+def _begin_stop(**_: Any) -> None:
+    """Ask the running trainer to checkpoint, for whose supervisor the warm shutdown waits, and end comparing."""
+    comparer.ask_to_stop()
     announce_stop()
 
 
 def _leave(sender: Any, **_: Any) -> None:
+    comparer.stop()
     database = Database(settings.database_url)
     with database.write() as session:
         remove_worker(session, worker_id(sender.hostname))
@@ -79,6 +84,6 @@ def _configure_logs(loglevel: int, **_: Any) -> None:
 
 signals.celeryd_after_setup.connect(_choose_queue)
 signals.worker_ready.connect(_announce)
-signals.worker_shutting_down.connect(_stop_trainer)
+signals.worker_shutting_down.connect(_begin_stop)
 signals.worker_shutdown.connect(_leave)
 signals.setup_logging.connect(_configure_logs)

@@ -5,7 +5,7 @@ from app.checkpoint.diff import CheckpointDiff, compare_reports
 from app.checkpoint.lineage import Origin
 from app.checkpoint.report import CheckpointReport
 from app.errors import UnreadableCheckpoint
-from app.registry.checkpoints import ancestors_of, find_checkpoint
+from app.registry.checkpoints import ancestors_of, checkpoint_datasets, files_of, find_checkpoint
 from app.registry.database import Database, Session
 from app.registry.tables import Checkpoint
 from app.settings import Settings
@@ -31,7 +31,9 @@ def report_of(row: Checkpoint) -> CheckpointReport:
 
 def origin_of(session: Session, row: Checkpoint) -> Origin:
     """Where the registry knows a checkpoint to come from."""
-    return Origin(row.id, ancestors_of(session, row), row.job_id, row.dataset_id)
+    ancestors = ancestors_of(session, row)
+    datasets = tuple(checkpoint_datasets(session, [row])[row.id])
+    return Origin(row.id, ancestors, row.job_id, datasets, files_of(session, ancestors))
 
 
 def compare_uploads(

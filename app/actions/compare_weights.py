@@ -1,7 +1,10 @@
-"""Compare the weights of two registered checkpoints: asked for at once, answered by a process of its own."""
+"""Compare the weights of two registered checkpoints: asked for at once, answered by whichever worker comes first."""
 
 import contextlib
-from functools import partial
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from app.actions.compare_checkpoints import report_of
 from app.checkpoint.weights_child import WeightsLimits, compare_weights
@@ -9,7 +12,14 @@ from app.errors import CaliperError, Unavailable
 from app.registry.checkpoints import find_checkpoint
 from app.registry.database import Database
 from app.registry.tables import WeightsDiff
-from app.registry.weights_diffs import MAX_ATTEMPTS, claim_diff, finish_diff, renew_diff, request_diff
+from app.registry.weights_diffs import (
+    MAX_ATTEMPTS,
+    claim_diff,
+    finish_diff,
+    release_diff,
+    renew_diff,
+    request_diff,
+)
 from app.storage import Storage
 
 LIMITS = WeightsLimits()
@@ -17,6 +27,9 @@ LIMITS = WeightsLimits()
 
 LEASE_SECONDS = 60.0
 """How long a comparison is held without a sign of life."""
+
+RENEW_SECONDS = 15.0
+"""Time between two signs of life."""
 
 
 def request_weights_diff(database: Database, left: str, right: str) -> WeightsDiff:
@@ -31,36 +44,69 @@ def request_weights_diff(database: Database, left: str, right: str) -> WeightsDi
         return request_diff(session, rows[0].id, rows[1].id)
 
 
-def answer_weights_diffs(database: Database, storage: Storage) -> int:
-    """Do what has been asked, one comparison after another; the number of answers."""
-    done = 0
-    while (row := _claim(database)) is not None:
-        done += _answer(database, storage, row)
-    return done
+def answer_weights_diff(
+    database: Database, storage: Storage, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Do the comparison that has waited longest, in a child process; whether there was one.
 
-
-def _claim(database: Database) -> WeightsDiff | None:
+    Once `stopping` says so the child is killed and the comparison given back. Raises Unavailable where the
+    registry does not answer: then the lease lapses, and another turn takes the comparison.
+    """
     with database.write() as session:
-        return claim_diff(session, LEASE_SECONDS)
-
-
-def _answer(database: Database, storage: Storage, claimed: WeightsDiff) -> bool:
+        claimed = claim_diff(session, LEASE_SECONDS)
+    if claimed is None:
+        return False
     try:
-        if claimed.attempts > MAX_ATTEMPTS:
-            raise Unavailable("the processes that compared these weights died", hint="ask again later")
+        outcome = _compare(database, storage, claimed, _Hold(database, claimed, stopping))
+    except _GivenUpError:
+        with database.write() as session:
+            release_diff(session, claimed.id, claimed.fence)
+    else:
+        with database.write() as session:
+            finish_diff(session, claimed.id, claimed.fence, **outcome)
+    return True
+
+
+class _GivenUpError(Exception):
+    """The comparison is no longer this process's to answer."""
+
+
+@dataclass
+class _Hold:
+    """What is seen to while the child works: the wish to stop, and the lease."""
+
+    database: Database
+    claimed: WeightsDiff
+    stopping: Callable[[], bool]
+    renewed_at: float = field(default_factory=time.monotonic)
+
+    def keep(self) -> None:
+        """Raise _GivenUpError where the child is to end; a registry that is silent for a moment does no harm."""
+        if self.stopping():
+            raise _GivenUpError
+        now = time.monotonic()
+        if now - self.renewed_at < RENEW_SECONDS:
+            return
+        with contextlib.suppress(Unavailable):
+            with self.database.write() as session:
+                is_ours = renew_diff(session, self.claimed.id, self.claimed.fence, LEASE_SECONDS)
+            self.renewed_at = now
+            if not is_ours:
+                raise _GivenUpError
+
+
+def _compare(database: Database, storage: Storage, claimed: WeightsDiff, hold: _Hold) -> dict[str, Any]:
+    """The result, or the error as a problem document."""
+    if claimed.attempts > MAX_ATTEMPTS:
+        died = Unavailable("the workers that compared these weights died over it", hint="ask again later")
+        return {"error": died.problem()}
+    try:
         with database.read() as session:
             rows = [find_checkpoint(session, name) for name in (claimed.left_id, claimed.right_id)]
         reports = (report_of(rows[0]), report_of(rows[1]))
         left, right = (storage.path(row.sha256) for row in rows)
-        renew = partial(_renew, database, claimed)
-        outcome = {"result": compare_weights(left, right, reports, LIMITS, renew).plain()}
+        return {"result": compare_weights(left, right, reports, LIMITS, hold.keep).plain()}
+    except Unavailable:  # the registry is away, which says nothing of the files
+        raise
     except CaliperError as error:
-        outcome = {"error": error.problem()}
-    with database.write() as session:
-        return finish_diff(session, claimed.id, claimed.fence, **outcome)
-
-
-def _renew(database: Database, claimed: WeightsDiff) -> None:
-    """A sign of life; a registry that is silent for a moment does no harm."""
-    with contextlib.suppress(Unavailable), database.write() as session:
-        renew_diff(session, claimed.id, claimed.fence, LEASE_SECONDS)
+        return {"error": error.problem()}

@@ -1,31 +1,30 @@
-"""The /checkpoints/diff/weights operations: asked for, answered by a process of its own, fetched when done."""
+"""The /checkpoints/diff/weights operations: asked for, answered by a worker, fetched when done."""
 
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-import structlog
 from fastapi import APIRouter, Path, Query, Response
 
-from app.actions.compare_weights import answer_weights_diffs, request_weights_diff
+from app.actions.compare_weights import request_weights_diff
 from app.api.dependencies import PRINTABLE, Parts, ServiceParts
 from app.api.examples import CHECKPOINT_ID, EARLIER, answers
 from app.api.operation import Operation
 from app.checkpoint.weights_diff import WeightsDiff as WeightsAnswer
-from app.errors import CaliperError, NotFound, Unavailable, UnreadableCheckpoint
+from app.errors import NotFound, Unavailable, UnreadableCheckpoint
 from app.network.shape import DOCUMENTED
 from app.registry.tables import WeightsDiff
-from app.registry.weights_diffs import find_diff
+from app.registry.weights_diffs import find_diff, is_held
+from app.registry.workers import live_workers
 
 router = APIRouter(tags=["checkpoints"], route_class=Operation)
-log = structlog.get_logger()
 
 Either = Annotated[str, Query(max_length=200, pattern=PRINTABLE, description="Id or alias of a checkpoint.")]
 DiffId = Annotated[str, Path(max_length=200, pattern=PRINTABLE, description="Id of the comparison.")]
 EXAMPLE = {
     "id": "weights_019ab3d5f2e04f6a7b8c9d",
-    "state": "running",
+    "state": "queued",
+    "waiting": "no worker is running",
     "left_id": CHECKPOINT_ID,
     "right_id": CHECKPOINT_ID,
     "result": None,
@@ -46,6 +45,8 @@ class WeightsDiffView:
     """Identifier."""
     state: Literal["queued", "running", "succeeded", "failed"]
     """How it stands."""
+    waiting: str | None
+    """What it waits for: `no worker is running`, or that one takes it up; null while a worker reads, and once it ended."""
     left_id: str
     """The left checkpoint."""
     right_id: str
@@ -69,14 +70,13 @@ class WeightsDiffView:
 def begin_weights_diff(
     parts: ServiceParts, response: Response, left: Either, right: Either
 ) -> WeightsDiffView:
-    """Ask how far the weights lie apart, tensor by tensor: the values are read, in a process of its own.
+    """Ask how far the weights lie apart, tensor by tensor: a worker reads the values, also while it trains.
 
     The same two checkpoints give the same comparison; fetch it at `Location` until it has ended.
     """
     row = request_weights_diff(parts.database, left, right)
     response.headers["Location"] = f"/checkpoints/diff/weights/{row.id}"
-    _start(parts, row)
-    return _view(row)
+    return _view(parts, row)
 
 
 @router.get(
@@ -85,33 +85,31 @@ def begin_weights_diff(
     responses=answers(EXAMPLE, NotFound, Unavailable),
 )
 def show_weights_diff(parts: ServiceParts, diff_id: DiffId) -> WeightsDiffView:
-    """How a comparison stands, and its answer; one that a restart of the service broke is taken up again."""
+    """How a comparison stands, what it waits for, and its answer.
+
+    One whose worker died is taken up by the next.
+    """
     with parts.database.read() as session:
         row = find_diff(session, diff_id)
-    _start(parts, row)
-    return _view(row)
+    return _view(parts, row)
 
 
-def _start(parts: Parts, row: WeightsDiff) -> None:
-    """See to it that somebody works on what waits; a thread that finds nothing to claim ends at once."""
-    if row.state in {"queued", "running"}:
-        name = f"caliper-{row.id}"
-        threading.Thread(target=_work, args=(parts,), name=name, daemon=True).start()
+def _waiting(parts: Parts, row: WeightsDiff) -> str | None:
+    """What keeps a comparison; the API itself only writes the wish down."""
+    if row.state not in {"queued", "running"}:
+        return None
+    with parts.database.read() as session:
+        if is_held(session, row.id):
+            return None
+        workers = live_workers(session, parts.settings.lease_seconds)
+    return "a worker takes it up within seconds" if workers else "no worker is running"
 
 
-def _work(parts: Parts) -> None:
-    try:
-        answer_weights_diffs(parts.database, parts.storage)
-    except CaliperError as error:
-        log.warning("weights were not compared", error=error.detail)
-    except Exception:
-        log.exception("a comparison of weights failed")
-
-
-def _view(row: WeightsDiff) -> WeightsDiffView:
+def _view(parts: Parts, row: WeightsDiff) -> WeightsDiffView:
     return WeightsDiffView(
         id=row.id,
         state=row.state,  # type: ignore[arg-type]  # one of the four, by registry.weights_diffs
+        waiting=_waiting(parts, row),
         left_id=row.left_id,
         right_id=row.right_id,
         result=None if row.result is None else WeightsAnswer.from_plain(row.result),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from app.network.shape import DOCUMENTED
 _ROOT = Path(__file__).resolve().parents[2]
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.weights.__main__ import main; main()"
 _GIB = 1 << 30
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 0.2
 # One thread: a sum has the same last digits each time, and idle threads would reserve address space.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -51,8 +52,9 @@ def compare_weights(
 ) -> WeightsDiff:
     """Hold the weights of two inspected files against each other; blocks until the child answers.
 
-    `while_waiting` is called every few seconds until then. Raises UnreadableCheckpoint where a container's values cannot be read, LimitExceeded where the child
-    passed its memory or time.
+    `while_waiting` is called a few times a second until then; whatever it raises ends the child at once.
+    Raises UnreadableCheckpoint where a container's values cannot be read, LimitExceeded where the child passed
+    its memory or time.
     """
     pairs, skipped = pair_tensors(*reports)
     request = {
@@ -60,6 +62,7 @@ def compare_weights(
         "names": [report.name for report in reports],
         "pairs": [dataclasses.asdict(pair) for pair in pairs],
         "skipped": [dataclasses.asdict(entry) for entry in skipped],
+        "parent": os.getpid(),
         "max_memory_bytes": limits.max_memory_bytes,
         "max_cpu_seconds": limits.max_cpu_seconds,
     }
@@ -86,6 +89,7 @@ def _run(
                 stderr=subprocess.PIPE,
                 env=_ENVIRONMENT,
                 pass_fds=descriptors,
+                start_new_session=True,  # Ctrl-C is for whoever waits, who then kills the child
             ) as child:
                 return _await(child, request, limits, while_waiting)
     except OSError as error:

@@ -11,7 +11,7 @@ from app.registry.database import DatabaseNow, new_id
 from app.registry.tables import WeightsDiff, utc_now
 
 MAX_ATTEMPTS = 3
-"""Times that a comparison is begun before a process that died fails it."""
+"""Times that a comparison is begun before a worker that died over it fails it."""
 
 
 def request_diff(session: Session, left_id: str, right_id: str) -> WeightsDiff:
@@ -40,16 +40,18 @@ def find_diff(session: Session, diff_id: str) -> WeightsDiff:
     return row
 
 
-def claim_diff(session: Session, lease_seconds: float) -> WeightsDiff | None:
-    """Take the oldest comparison that waits or whose process died; None where there is nothing to do.
-
-    One runs at a time, whichever process asks: each reads whole files.
-    """
+def is_held(session: Session, diff_id: str) -> bool:
+    """Whether a worker is at work on a comparison: it runs, under a lease that has not lapsed."""
     held = select(WeightsDiff.id).where(
-        WeightsDiff.state == "running", WeightsDiff.lease_expires_at > DatabaseNow()
+        WeightsDiff.id == diff_id,
+        WeightsDiff.state == "running",
+        WeightsDiff.lease_expires_at > DatabaseNow(),
     )
-    if session.scalars(held.limit(1)).first() is not None:
-        return None
+    return session.scalars(held).first() is not None
+
+
+def claim_diff(session: Session, lease_seconds: float) -> WeightsDiff | None:
+    """Take the oldest comparison that waits or whose worker fell silent; None where there is nothing to do."""
     lapsed = and_(WeightsDiff.state == "running", WeightsDiff.lease_expires_at <= DatabaseNow())
     free = or_(WeightsDiff.state == "queued", lapsed)
     oldest = select(WeightsDiff.id).where(free).order_by(WeightsDiff.id).limit(1).scalar_subquery()
@@ -68,7 +70,7 @@ def claim_diff(session: Session, lease_seconds: float) -> WeightsDiff | None:
 
 
 def renew_diff(session: Session, diff_id: str, fence: int, lease_seconds: float) -> bool:
-    """Hold on to a comparison; False where another process has it by now."""
+    """Hold on to a comparison; False where another worker has it by now."""
     renewed = (
         update(WeightsDiff)
         .where(WeightsDiff.id == diff_id, WeightsDiff.fence == fence, WeightsDiff.state == "running")
@@ -76,6 +78,17 @@ def renew_diff(session: Session, diff_id: str, fence: int, lease_seconds: float)
         .returning(WeightsDiff.id)
     )
     return session.execute(renewed).first() is not None
+
+
+def release_diff(session: Session, diff_id: str, fence: int) -> bool:
+    """Give a comparison back unanswered, as if it had never been begun; False where another worker has it."""
+    released = (
+        update(WeightsDiff)
+        .where(WeightsDiff.id == diff_id, WeightsDiff.fence == fence, WeightsDiff.state == "running")
+        .values(state="queued", attempts=WeightsDiff.attempts - 1, lease_expires_at=None)
+        .returning(WeightsDiff.id)
+    )
+    return session.execute(released).first() is not None
 
 
 def finish_diff(
@@ -86,7 +99,7 @@ def finish_diff(
     result: dict[str, Any] | None = None,
     error: dict[str, Any] | None = None,
 ) -> bool:
-    """Record the answer or the error; False where another process holds the comparison by now."""
+    """Record the answer or the error; False where another worker holds the comparison by now."""
     state = "failed" if result is None else "succeeded"
     done = (
         update(WeightsDiff)

@@ -1,18 +1,39 @@
-"""Comparisons of weights over HTTP: asked for, answered by another process, taken up again after a break."""
+"""Comparisons of weights over HTTP: asked for, answered by a worker's thread, taken up again after a break."""
 
 import io
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from running_service import Service, eventually, is_problem, safetensors_file
 
-from app.actions.compare_weights import answer_weights_diffs, request_weights_diff
+from app.actions.compare_weights import answer_weights_diff, request_weights_diff
 from app.checkpoint.inspect import inspect_checkpoint
 from app.registry.database import Database, new_id
 from app.registry.tables import Checkpoint, WeightsDiff
-from app.registry.weights_diffs import claim_diff, find_diff, finish_diff, renew_diff, request_diff
+from app.registry.weights_diffs import (
+    claim_diff,
+    find_diff,
+    finish_diff,
+    is_held,
+    release_diff,
+    renew_diff,
+    request_diff,
+)
+from app.registry.workers import describe_worker, register_worker
+from app.settings import Settings
 from app.storage import Storage
+from worker.compare import Comparer
+
+
+@pytest.fixture
+def comparer(settings: Settings, registry: Database) -> Iterator[Comparer]:
+    """What a worker's main process runs beside its training."""
+    comparer = Comparer(settings)
+    comparer.start()
+    yield comparer
+    comparer.stop()
 
 
 def filled(value: float) -> bytes:
@@ -22,7 +43,7 @@ def filled(value: float) -> bytes:
     return file[:start] + struct.pack("<f", value) * ((len(file) - start) // 4)
 
 
-def test_two_registered_checkpoints_are_compared(service: Service) -> None:
+def test_two_registered_checkpoints_are_compared(service: Service, comparer: Comparer) -> None:
     left = service.upload_checkpoint(filled(1.0), name="left")
     right = service.upload_checkpoint(filled(1.5), name="right")
     service.http.patch(f"/checkpoints/{right['id']}", json={"aliases": ["weights"]})
@@ -41,7 +62,7 @@ def test_two_registered_checkpoints_are_compared(service: Service) -> None:
     assert again.json() == done
 
 
-def test_a_comparison_that_cannot_be_made_says_why(service: Service) -> None:
+def test_a_comparison_that_cannot_be_made_says_why(service: Service, comparer: Comparer) -> None:
     stored = service.upload_checkpoint()
     service.parts.storage.remove(stored["sha256"])
     asked = service.post(f"/checkpoints/diff/weights?left={stored['id']}&right={stored['id']}")
@@ -59,14 +80,35 @@ def test_unknown_checkpoints_and_comparisons_are_not_found(service: Service) -> 
     is_problem(service.post("/checkpoints/diff/weights?left=a"), 422, "invalid_input")
 
 
-def test_one_that_a_dead_process_left_is_taken_up_when_it_is_asked_after(service: Service) -> None:
+def test_the_api_only_writes_the_wish_down_and_says_what_it_waits_for(service: Service) -> None:
+    stored = service.upload_checkpoint()
+    asked = service.post(f"/checkpoints/diff/weights?left={stored['id']}&right={stored['id']}").json()
+    assert (asked["state"], asked["waiting"]) == ("queued", "no worker is running")
+    place = f"/checkpoints/diff/weights/{asked['id']}"
+    with service.parts.database.write() as session:
+        register_worker(session, describe_worker("w", "caliper.cpu", "cpu", {}, {}))
+    assert service.get(place).json()["waiting"] == "a worker takes it up within seconds"
+    with service.parts.database.write() as session:
+        held = claim_diff(session, 60)
+        assert held is not None
+    shown = service.get(place).json()
+    assert (shown["state"], shown["waiting"]) == ("running", None)
+    with service.parts.database.write() as session:
+        assert renew_diff(session, held.id, held.fence, -1)
+    assert service.get(place).json()["waiting"] == "a worker takes it up within seconds"
+
+
+def test_one_that_a_dead_worker_left_is_taken_up_by_the_next(service: Service, settings: Settings) -> None:
     stored = service.upload_checkpoint()
     with service.parts.database.write() as session:
         row = request_diff(session, stored["id"], stored["id"])
         row.state, row.fence, row.lease_expires_at = "running", 7, 1.0
     place = f"/checkpoints/diff/weights/{row.id}"
-    assert service.get(place).json()["state"] in {"running", "succeeded"}
-    eventually(lambda: service.get(place).json()["state"] == "succeeded")
+    shown = service.get(place).json()
+    assert (shown["state"], shown["waiting"]) == ("running", "no worker is running")
+    assert answer_weights_diff(service.parts.database, service.parts.storage)
+    done = service.get(place).json()
+    assert (done["state"], done["waiting"]) == ("succeeded", None)
     with service.parts.database.read() as session:
         assert find_diff(session, row.id).fence == 8
 
@@ -93,8 +135,15 @@ def test_a_comparison_is_claimed_once_and_finished_by_its_holder(database: Datab
         assert held is not None
         assert (held.id, held.fence, held.attempts) == (first, 1, 1)
     with database.write() as session:
-        assert claim_diff(session, 60) is None  # one runs at a time
-        assert renew_diff(session, first, 1, -1)  # its process falls silent
+        another = claim_diff(session, 60)  # by another worker
+        assert another is not None
+        assert another.id == second
+        assert release_diff(session, second, 1)  # which is asked to stop
+        assert not release_diff(session, second, 1)
+        assert is_held(session, first)
+        assert not is_held(session, second)
+        assert renew_diff(session, first, 1, -1)  # its worker falls silent
+        assert not is_held(session, first)
     with database.write() as session:
         taken = claim_diff(session, 60)
         assert taken is not None
@@ -107,10 +156,10 @@ def test_a_comparison_is_claimed_once_and_finished_by_its_holder(database: Datab
         assert session.get(WeightsDiff, first).result == {"right": True}
         following = claim_diff(session, 60)
         assert following is not None
-        assert following.id == second
+        assert (following.id, following.fence, following.attempts) == (second, 2, 1)  # a stop is no death
 
 
-def test_a_comparison_that_kills_its_process_again_and_again_fails(
+def test_a_comparison_that_kills_its_worker_again_and_again_fails(
     registry: Database, storage: Storage
 ) -> None:
     with registry.write() as session:
@@ -118,7 +167,8 @@ def test_a_comparison_that_kills_its_process_again_and_again_fails(
     row = request_weights_diff(registry, one, one)
     with registry.write() as session:
         session.get(WeightsDiff, row.id).attempts = 3
-    assert answer_weights_diffs(registry, storage) == 1
+    assert answer_weights_diff(registry, storage)
+    assert not answer_weights_diff(registry, storage)
     with registry.read() as session:
         failed = find_diff(session, row.id)
         assert (failed.state, failed.error["code"]) == ("failed", "unavailable")
