@@ -1,7 +1,7 @@
 """A service that answers what a test tells it to: httpx.MockTransport with a record of what was asked."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -44,6 +44,19 @@ class FakeService:
 
     def paths(self) -> list[str]:
         return [f"{request.method} {request.url.path}" for request in self.asked]
+
+
+class Piece(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """Bytes that either client may stream."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
 
 
 class Turns:
@@ -118,9 +131,9 @@ def serve_range(content: bytes) -> Callable[[httpx.Request], httpx.Response]:
     def answer(request: httpx.Request) -> httpx.Response:
         asked = request.headers.get("range")
         if not asked:
-            return httpx.Response(200, content=iter([content]))
+            return httpx.Response(200, stream=Piece(content))
         start = int(asked.removeprefix("bytes=").removesuffix("-"))
         headers = {"content-range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        return httpx.Response(206, content=iter([content[start:]]), headers=headers)
+        return httpx.Response(206, stream=Piece(content[start:]), headers=headers)
 
     return answer

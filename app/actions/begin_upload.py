@@ -12,7 +12,7 @@ from app.storage import Storage
 def begin_upload(
     database: Database, storage: Storage, settings: Settings, *, name: str, size: int, sha256: str | None
 ) -> Upload:
-    """Make room for a file of `size` bytes; expired uploads are swept first.
+    """Make room for a file of `size` bytes; expired uploads are swept first, for their room and their places.
 
     The same file, by name, size and stated hash, gives the unfinished upload that is there: so a client goes
     on where it was broken off without having kept anything. Raises LimitExceeded for a file that is too large, too many unfinished uploads, or a full disk.

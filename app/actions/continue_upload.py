@@ -60,7 +60,7 @@ def continue_upload(
         upload = find_upload(session, upload_id)
         upload.expires_at = expiry(settings.upload_ttl_seconds)
     _require_open(upload)
-    file = _lock(storage.waiting(upload.id))
+    file = lock_file(storage.waiting(upload.id))
     received = file.seek(0, os.SEEK_END)
     if offset != received:
         file.close()
@@ -72,7 +72,7 @@ def continue_upload(
 def hold_upload(storage: Storage, upload: Upload) -> Iterator[Path]:
     """The file of an upload that is whole, held against writers. Raises Conflict where bytes are missing."""
     path = storage.waiting(upload.id)
-    with _lock(path) as file:
+    with lock_file(path) as file:
         received = file.seek(0, os.SEEK_END)
         if received != upload.bytes:
             raise Conflict(
@@ -81,6 +81,18 @@ def hold_upload(storage: Storage, upload: Upload) -> Iterator[Path]:
                 received=received,
             )
         yield path
+
+
+def lock_file(path: Path) -> BinaryIO:
+    """An upload's file, opened to append and held until it is closed; Conflict where another request has it."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        hint = "HEAD says how much has arrived; send one part after the other"
+        raise Conflict("another request is writing to this upload", hint=hint) from None
+    return file
 
 
 def received_of(storage: Storage, upload: Upload) -> int:
@@ -98,18 +110,6 @@ def _require_open(upload: Upload) -> None:
             hint=f"it became /checkpoints/{upload.checkpoint_id}",
             received=upload.bytes,
         )
-
-
-def _lock(path: Path) -> BinaryIO:
-    """The file, opened to append; Conflict where another request has it."""
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        hint = "HEAD says how much has arrived; send one part after the other"
-        raise Conflict("another request is writing to this upload", hint=hint) from None
-    return file
 
 
 def _misplaced(offset: int, received: int) -> Conflict:

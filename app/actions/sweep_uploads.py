@@ -1,22 +1,49 @@
 """Give up uploads that nobody goes on with."""
 
+from collections.abc import Iterable
+
+from app.actions.continue_upload import lock_file
+from app.errors import Conflict
 from app.registry.database import Database
-from app.registry.uploads import drop_uploads, expired_uploads
+from app.registry.uploads import drop_uploads, expired_uploads, expiry, renew_uploads
 from app.settings import Settings
 from app.storage import Storage
+
+SWEEP_SECONDS = 60.0
+"""Time between two sweeps of a running service; a new upload does not wait for one."""
 
 KILLED_AFTER_SECONDS = 3_600.0
 """An incoming file that was not written to for so long has no living process, whatever the uploads' time."""
 
 
 def sweep_uploads(database: Database, storage: Storage, settings: Settings) -> int:
-    """Remove expired uploads with their bytes, and what killed processes left; the number of uploads removed."""
+    """Remove expired uploads with their bytes, and what killed processes left; the number of uploads removed.
+
+    A part that has been on its way for longer than the uploads' time is still written to: its upload is renewed.
+    """
     with database.read() as session:
         expired = [upload.id for upload in expired_uploads(session)]
     if expired:
-        for upload_id in expired:
+        written = _written_to(storage, expired)
+        dropped = [upload_id for upload_id in expired if upload_id not in written]
+        for upload_id in dropped:
             storage.waiting(upload_id).unlink(missing_ok=True)
         with database.write() as session:
-            drop_uploads(session, expired)
+            drop_uploads(session, dropped)
+            renew_uploads(session, written, expiry(settings.upload_ttl_seconds))
+        expired = dropped
     storage.sweep(max(KILLED_AFTER_SECONDS, 2 * settings.upload_ttl_seconds))
     return len(expired)
+
+
+def _written_to(storage: Storage, upload_ids: Iterable[str]) -> list[str]:
+    """Those whose file a request holds."""
+    held: list[str] = []
+    for upload_id in upload_ids:
+        path = storage.waiting(upload_id)
+        try:
+            if path.exists():
+                lock_file(path).close()
+        except Conflict:
+            held.append(upload_id)
+    return held

@@ -1,4 +1,4 @@
-"""Actions that the API process repeats: the relay of messages and the sweep."""
+"""Actions that the API process repeats: the relay of messages, the sweep of the queue, that of uploads."""
 
 import threading
 from collections.abc import Callable

@@ -85,6 +85,7 @@ class _SpoolingParser(MultiPartParser):
         self._spool = settings.artifacts_dir / INCOMING
         self._file_limit = file_limit
         self._fields = fields
+        self._files_named: set[str] = set()
 
     async def parse(self) -> FormData:
         try:
@@ -108,6 +109,10 @@ class _SpoolingParser(MultiPartParser):
             shown = part.field_name[:80]
             raise InvalidInput(f"unknown form field {shown!r}", hint=f"known: {known}", pointer=shown)
         if isinstance(part.file, UploadFile):
+            if part.field_name in self._files_named:
+                hint = "send one file in it"
+                raise InvalidInput("the field holds a second file", hint=hint, pointer=part.field_name)
+            self._files_named.add(part.field_name)
             # /tmp may lie in memory; this lies on the artifacts' disk, hashed as it is written.
             part.file.file.close()
             part.file.file = Spool(self._spool)  # type: ignore[assignment]  # closed with the form

@@ -2,7 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import RenderableType
@@ -13,6 +13,7 @@ from app.cli.options import SERVICE, AsJson, Limit, Url, connect
 from app.cli.report import draw_report
 from app.cli.result import describe_sizes, draw_checkpoints
 from app.cli.upload import UploadProgress
+from app.client.answers import CheckpointDetail
 
 app = typer.Typer(help="Registered checkpoints: list, show, download, upload.", no_args_is_help=True)
 
@@ -108,5 +109,5 @@ def upload(
         terminal.show(draw_checkpoints([row]))
 
 
-def _format(row: dict[str, Any]) -> str:
-    return str((row["report"] or {}).get("format", ""))
+def _format(row: CheckpointDetail) -> str:
+    return row["report"]["format"] if row["report"] else ""

@@ -17,7 +17,7 @@ from app.cli.difference import draw_diff
 from app.cli.group import EXIT_FINDING
 from app.cli.options import AsJson, connect
 from app.cli.report import draw_report, has_high_finding
-from app.errors import InvalidInput, UnreadableCheckpoint
+from app.errors import CaliperError, InvalidInput, UnreadableCheckpoint
 
 KINDS = ".pt, .pth, .zip of Stable-Baselines3, .safetensors, .onnx, …"
 File = Annotated[
@@ -49,8 +49,9 @@ def inspect_command(file: File, *, as_json: AsJson = False) -> None:
 
     A file is read offline, without torch; of a URL the service's stored report is shown.
 
-    Exit code 0: read, nothing of high severity found. 1: it could not be read. 2: a finding of high severity,
-    so that `caliper inspect model.pt || exit 1` keeps a dangerous file out of a pipeline.
+    Exit code 0: read, nothing of high severity found. 1: it could not be read, or the service does not answer;
+    why stands on stderr, and stdout is empty with --json too. 2: a finding of high severity, or wrong usage:
+    `caliper inspect model.pt || exit 1` keeps a dangerous file out of a pipeline.
     """
     report = read_report(file).plain()
     if as_json:
@@ -83,14 +84,28 @@ def read_report(file: str) -> CheckpointReport:
     """The report of a file, or of a checkpoint on a service. Raises UnreadableCheckpoint, InvalidInput."""
     address = parse_address(file)
     if address is None:
-        return inspect_checkpoint(Path(file))
+        return _read_file(Path(file))
     with connect(address.service) as client:
         row = client.checkpoint(address.checkpoint)
     if not row["report"]:
         raise UnreadableCheckpoint(
             f"the service has no report of {address.checkpoint}", hint="download the file and inspect it here"
         )
-    return CheckpointReport.from_plain(row["report"])
+    return CheckpointReport.from_plain(dict(row["report"]))
+
+
+def _read_file(path: Path) -> CheckpointReport:
+    """The report of a file or folder; an error names it, since a pipeline inspects many."""
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UnreadableCheckpoint(
+                "it is a device, a pipe or a socket",
+                hint="a file or a folder; save what comes through a pipe first",
+            )
+        return inspect_checkpoint(path)
+    except CaliperError as error:
+        error.pointer = error.pointer or str(path)
+        raise
 
 
 def parse_address(text: str) -> Address | None:
@@ -107,8 +122,13 @@ def parse_address(text: str) -> Address | None:
 
 def _compare_there(left: Address, right: Address, *, weights: bool) -> tuple[Any, Any]:
     with connect(left.service) as client:
-        diff = client.diff(left.checkpoint, right.checkpoint)
-        return diff, client.diff_weights(left.checkpoint, right.checkpoint) if weights else None
+        names = (left.checkpoint, right.checkpoint)
+        diff = client.diff(*names)
+        return diff, client.diff_weights(*names, on_waiting=_tell_waiting) if weights else None
+
+
+def _tell_waiting(reason: str) -> None:
+    typer.echo(f"waiting: {reason}", err=True)
 
 
 def _compare_here(left: str, right: str, *, weights: bool) -> tuple[Any, Any]:

@@ -4,36 +4,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 
-from app.client import calls
-from app.client.calls import Call, Json
+from app.client import answers, calls
+from app.client.calls import Call
 from app.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Patience, arguments, options
 from app.client.errors import ServiceError, ServiceUnreachable, refusal
 from app.client.events import ENDED_STATES, Event, EventReader
-from app.client.transfer import Download
-from app.client.upload import PART_BYTES, ResumableUpload
+from app.client.operations import (
+    PATIENCE_SECONDS,
+    RETRY_SECONDS,
+    compare_weights,
+    download_file,
+    submit_folds,
+)
+from app.client.steps import Fetch, Pause, Step, Steps, Walk, Work
+from app.client.upload import OnProgress, upload_file
 
-PATIENCE_SECONDS = 120.0
-"""How long `events` and `download` go on trying while the service does not answer."""
-
-WEIGHTS_SECONDS = 3_700.0
-"""How long a comparison of weights is awaited: longer than the service lets one run."""
-
-WEIGHTS_POLL_SECONDS = 0.3
-"""Pause between two looks at it."""
-
-RETRY_SECONDS = 1.0
-"""Pause before a stream is opened again, where the service names none."""
+Answer = TypeVar("Answer")
 
 
 class Client:
     """A connection to one Caliper service; a context manager.
 
     Every method raises ServiceError where the service refuses, ServiceUnreachable where it does not answer.
-    Answers are the JSON values that /docs describes.
+    Answers are the JSON values that /docs describes, typed in app.client.answers.
     """
 
     def __init__(
@@ -60,55 +57,76 @@ class Client:
         """Give the connections back."""
         self._http.close()
 
-    def estimate(self, obs_dim: int, hidden_dims: Sequence[int], **more: Any) -> Json:
+    def estimate(self, obs_dim: int, hidden_dims: Sequence[int], **more: Any) -> answers.SizedNetwork:
         """Size a network and its training; `more` are further parameters of GET /estimate."""
         return self._json(calls.estimate(obs_dim, hidden_dims, more))
 
-    def tiers(self) -> Any:
+    def tiers(self) -> list[answers.Tier]:
         """The GPU tiers with their default networks."""
         return self._json(calls.tiers())
 
-    def recommendation(self, **about: Any) -> Any:
+    def recommendation(self, **about: Any) -> answers.Recommendation:
         """Networks that suit a use case, data size and machine; `about` as GET /recommendation takes it."""
         return self._json(calls.recommendation(about))
 
     def upload_dataset(
         self, file: Path, *, name: str, declarations: Mapping[str, Any], source: str = "", licence: str = ""
-    ) -> Json:
+    ) -> answers.DatasetView:
         """Send a CSV or Parquet file of bars; `declarations` are the fields of app.market Declarations."""
         return self._json(calls.upload_dataset(file, name, declarations, source, licence))
 
-    def datasets(self, **filters: Any) -> Iterator[Json]:
+    def datasets(self, **filters: Any) -> Iterator[answers.DatasetView]:
         """All datasets, newest first."""
-        return self._pages("/datasets", filters)
+        return self._pages(calls.datasets, filters)
 
-    def dataset(self, id_or_name: str) -> Json:
+    def dataset(self, id_or_name: str) -> answers.DatasetView:
         """One dataset."""
         return self._json(calls.dataset(id_or_name))
 
-    def submit_job(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> Json:
+    def submit_job(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.JobDetail:
         """Queue a training job; `spec` holds the fields of JobSpec."""
         return self._json(calls.submit_job(spec, idempotency_key))
 
-    def job(self, job_id: str) -> Json:
+    def submit_folds(self, spec: Mapping[str, Any], folds: int) -> list[answers.JobDetail]:
+        """Queue a walk-forward run: a job for each fold, the earliest first, in a group of their own.
+
+        The group's name is `spec["walk_forward"]`, or a new one; the same name again gives the same jobs.
+        """
+        return self._walk(submit_folds(spec, folds))
+
+    def job(self, job_id: str) -> answers.JobDetail:
         """One job."""
         return self._json(calls.job(job_id))
 
-    def jobs(self, **filters: Any) -> Iterator[Json]:
+    def jobs(self, **filters: Any) -> Iterator[answers.JobView]:
         """All jobs, newest first; `state="running"` and the like leave the others out."""
-        return self._pages("/jobs", filters)
+        return self._pages(calls.jobs, filters)
 
-    def cancel(self, job_id: str) -> Json:
+    def cancel(self, job_id: str) -> answers.JobDetail:
         """Stop a job, keeping its last checkpoint."""
         return self._json(calls.cancel(job_id))
 
-    def resume(self, job_id: str) -> Json:
+    def resume(self, job_id: str) -> answers.JobDetail:
         """Queue a stopped job again, from its last checkpoint."""
         return self._json(calls.resume(job_id))
 
-    def metrics(self, job_id: str, names: Sequence[str] = (), after_step: int | None = None) -> Any:
+    def metrics(
+        self, job_id: str, names: Sequence[str] = (), after_step: int | None = None
+    ) -> answers.MetricPoints:
         """Measured values of a job by step."""
         return self._json(calls.metrics(job_id, names, after_step))
+
+    def evaluation(self, job_id: str) -> answers.JobReport:
+        """How a job's policy was judged; ServiceError with code `conflict` until it has ended well."""
+        return self._json(calls.evaluation(job_id))
+
+    def evaluation_page(self, job_id: str) -> str:
+        """The same as one HTML page that needs nothing but itself."""
+        return self._send(calls.evaluation_page(job_id)).text
+
+    def evaluation_picture(self, job_id: str, dataset: str | None = None) -> bytes:
+        """The same as PNG: of one of the job's datasets, by id or name, else of its first."""
+        return self._send(calls.evaluation_picture(job_id, dataset)).content
 
     def log(self, job_id: str) -> str:
         """The log of a job's attempts."""
@@ -137,7 +155,7 @@ class Client:
             if reader.last_id == seen:
                 time.sleep(reader.retry_seconds or RETRY_SECONDS)
 
-    def inspect_checkpoint(self, file: Path) -> Json:
+    def inspect_checkpoint(self, file: Path) -> answers.CheckpointReport:
         """What is in a checkpoint file, read by the service without running or storing it."""
         return self._json(calls.inspect_checkpoint(file))
 
@@ -148,24 +166,22 @@ class Client:
         name: str,
         tags: Sequence[str] = (),
         idempotency_key: str | None = None,
-        on_progress: Callable[[int, int], None] = lambda *_: None,
-    ) -> Json:
+        on_progress: OnProgress = lambda *_: None,
+    ) -> answers.CheckpointDetail:
         """Store and register a checkpoint file; a large one in parts, each resumed where it broke off.
 
         Called again with the same file and name, an upload goes on where the last call ended, even in
         another process. `on_progress` is told the bytes that have arrived and those in all. Raises
         ServiceUnreachable once the service was silent for `patience_seconds`.
         """
-        if file.stat().st_size <= PART_BYTES:
-            return self._json(calls.upload_checkpoint(file, name, tags, idempotency_key))
-        upload = ResumableUpload(self._json, file, name, Patience(self._patience), on_progress)
-        return upload.send(tags, idempotency_key)
+        patience = Patience(self._patience)
+        return self._walk(upload_file(file, name, tags, idempotency_key, patience, on_progress))
 
-    def checkpoints(self, **filters: Any) -> Iterator[Json]:
+    def checkpoints(self, **filters: Any) -> Iterator[answers.CheckpointView]:
         """All checkpoints, newest first; filters such as `job`, `tag`, `hidden_dims`."""
-        return self._pages("/checkpoints", filters)
+        return self._pages(calls.checkpoints, filters)
 
-    def checkpoint(self, id_or_alias: str) -> Json:
+    def checkpoint(self, id_or_alias: str) -> answers.CheckpointDetail:
         """One checkpoint, with its report."""
         return self._json(calls.checkpoint(id_or_alias))
 
@@ -174,62 +190,38 @@ class Client:
 
         Raises ServiceError with code `corrupt_download` where the bytes are not those of the hash.
         """
-        row = self.checkpoint(id_or_alias)
-        download = Download(target, sha256=row["sha256"], size=row["bytes"])
-        patience = Patience(self._patience)
-        while download.missing:
-            before = download.received
-            try:
-                self._fetch(str(row["id"]), download)
-                download.require_whole()
-            except ServiceUnreachable:
-                if download.received > before:
-                    patience.renew()
-                if patience.is_over():
-                    raise
-                time.sleep(RETRY_SECONDS)
-        return download.finish()
+        return self._walk(download_file(id_or_alias, target, Patience(self._patience)))
 
-    def diff(self, left: str, right: str) -> Json:
+    def diff(self, left: str, right: str) -> answers.CheckpointDiff:
         """How two registered checkpoints differ, and whether weights load across."""
         return self._json(calls.diff(left, right))
 
-    def diff_files(self, left: Path, right: Path) -> Json:
+    def diff_files(self, left: Path, right: Path) -> answers.CheckpointDiff:
         """The same of two files, which the service reads and does not keep."""
         return self._json(calls.diff_files(left, right))
 
-    def diff_weights(self, left: str, right: str) -> Json:
-        """How far the weights of two registered checkpoints lie apart; waits for the answer.
+    def diff_weights(
+        self, left: str, right: str, on_waiting: Callable[[str], None] = lambda _: None
+    ) -> answers.WeightsDiff:
+        """How far the weights of two registered checkpoints lie apart; waits for a worker's answer.
 
-        Raises ServiceError with the code of what failed, or `timeout` after an hour.
+        `on_waiting` is told what it waits for, such as `no worker is running`, whenever that changes. Raises
+        ServiceError with the code of what failed, or `timeout` after an hour.
         """
-        asked = self._json(calls.begin_weights_diff(left, right))
-        deadline = time.monotonic() + WEIGHTS_SECONDS
-        while asked["state"] in {"queued", "running"}:
-            if time.monotonic() > deadline:
-                raise ServiceError("the weights were not compared in time", code="timeout", hint="ask again")
-            time.sleep(WEIGHTS_POLL_SECONDS)
-            asked = self._json(calls.weights_diff(asked["id"]))
-        if asked["result"] is None:
-            error = asked["error"] or {}
-            detail = str(error.get("detail", "the weights were not compared"))
-            raise ServiceError(detail, code=str(error.get("code", "error")), hint=str(error.get("hint", "")))
-        answer: Json = asked["result"]
-        return answer
+        return self._walk(compare_weights(left, right, on_waiting))
 
-    def workers(self) -> Any:
+    def workers(self) -> list[answers.WorkerView]:
         """The workers that consume."""
         return self._json(calls.workers())
 
-    def ready(self) -> Json:
+    def ready(self) -> answers.Readiness:
         """Return when the service can take and run jobs; ServiceError says what is missing."""
         return self._json(calls.ready())
 
-    def _json(self, call: Call) -> Json:
-        answer: Json = self._send(call).json()
-        return answer
+    def _json(self, call: Call[Answer]) -> Answer:
+        return cast("Answer", self._send(call).json())
 
-    def _send(self, call: Call) -> httpx.Response:
+    def _send(self, call: Call[Any]) -> httpx.Response:
         """Send a call; one that may be repeated is, once, where a kept connection turned out to be closed."""
         try:
             response = self._request(call)
@@ -246,14 +238,38 @@ class Client:
             raise refusal(response)
         return response
 
-    def _request(self, call: Call) -> httpx.Response:
+    def _request(self, call: Call[Any]) -> httpx.Response:
         with arguments(call) as given:
             return self._http.request(**given)
 
-    def _pages(self, path: str, filters: Mapping[str, Any]) -> Iterator[Json]:
+    def _walk(self, steps: Steps[Answer]) -> Answer:
+        walk = Walk(steps)
+        while walk.step is not None:
+            try:
+                answer = self._take(walk.step)
+            except ServiceError as error:
+                walk.fail(error)
+            else:
+                walk.go_on(answer)
+        return walk.result
+
+    def _take(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        if isinstance(step, Work):
+            return step.do()
+        if isinstance(step, Fetch):
+            return self._fetch(step)
+        return self._json(step)
+
+    def _pages(
+        self,
+        ask: Callable[[Mapping[str, Any], str | None], Call[answers.Page[Answer]]],
+        filters: Mapping[str, Any],
+    ) -> Iterator[Answer]:
         cursor: str | None = None
         while True:
-            page = self._json(calls.page(path, filters, cursor, None))
+            page = self._json(ask(filters, cursor))
             yield from page["items"]
             cursor = page.get("next_cursor")
             if not cursor:
@@ -276,17 +292,19 @@ class Client:
     def _has_ended(self, job_id: str, seen: int) -> bool:
         """Whether the job has ended and all that happened to it was seen."""
         job = self.job(job_id)
-        return job["state"] in ENDED_STATES and seen >= int(job["last_event"])
+        return job["state"] in ENDED_STATES and seen >= job["last_event"]
 
-    def _fetch(self, checkpoint_id: str, download: Download) -> None:
-        call = calls.checkpoint_file(checkpoint_id, download.sha256, download.received)
+    def _fetch(self, step: Fetch) -> None:
         try:
-            with arguments(call) as given, self._http.stream(**given, timeout=STREAM_TIMEOUT) as response:
+            with (
+                arguments(step.call) as given,
+                self._http.stream(**given, timeout=STREAM_TIMEOUT) as response,
+            ):
                 if not response.is_success:
                     response.read()
                     raise refusal(response)
-                download.begin(response)
+                step.into.begin(response)
                 for chunk in response.iter_raw():
-                    download.write(chunk)
+                    step.into.write(chunk)
         except httpx.TransportError as error:
             raise ServiceUnreachable.at(self.base_url, error) from error

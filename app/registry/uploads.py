@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
@@ -52,6 +52,11 @@ def count_open(session: Session) -> int:
 def expired_uploads(session: Session) -> Sequence[Upload]:
     """Uploads whose time is over, finished ones included."""
     return session.scalars(select(Upload).where(Upload.expires_at <= utc_now())).all()
+
+
+def renew_uploads(session: Session, ids: Sequence[str], expires_at: datetime) -> None:
+    """Give these uploads more time."""
+    session.execute(update(Upload).where(Upload.id.in_(ids)).values(expires_at=expires_at))
 
 
 def drop_uploads(session: Session, ids: Sequence[str]) -> None:

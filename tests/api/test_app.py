@@ -90,7 +90,7 @@ def test_relay_all_sends_more_than_one_batch(
 def test_no_thread_of_the_app_outlives_it(settings: Settings, registry: Database) -> None:
     with running(settings):
         names = {thread.name for thread in threading.enumerate()}
-        assert {"caliper-relay", "caliper-sweep"} <= names
+        assert {"caliper-relay", "caliper-sweep", "caliper-upload sweep"} <= names
     left = {thread.name for thread in threading.enumerate()}
     assert not {name for name in left if name.startswith("caliper-")}
 

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from running_service import Service, eventually, is_problem, safetensors_file
 
+from app.actions.continue_upload import lock_file
+from app.actions.sweep_uploads import sweep_uploads
 from app.registry.tables import Upload, utc_now
 from app.settings import MIB, Settings
 
@@ -172,8 +174,7 @@ def test_limits_are_kept(settings: Settings, make_service: Any, registry: Any) -
 def test_expired_uploads_are_swept_with_their_bytes(service: Service) -> None:
     old, kept = begin(service), begin(service)
     send(service, old["id"], 0, FILE[:100])
-    with service.parts.database.write() as session:
-        session.get(Upload, old["id"]).expires_at = utc_now() - timedelta(seconds=1)
+    expire(service, old["id"])
     is_problem(send(service, old["id"], 100, FILE[100:]), 404, "not_found")
     orphan = service.parts.storage.incoming / "1234-left-by-a-killed-process"
     orphan.write_bytes(b"x")
@@ -182,6 +183,41 @@ def test_expired_uploads_are_swept_with_their_bytes(service: Service) -> None:
     new = begin(service)
     waiting = {path.name for path in service.parts.storage.incoming.iterdir()}
     assert waiting == {kept["id"], new["id"]}
+
+
+def expire(service: Service, upload: str) -> None:
+    with service.parts.database.write() as session:
+        session.get(Upload, upload).expires_at = utc_now() - timedelta(seconds=1)
+
+
+def test_the_running_service_sweeps_by_itself(service: Service) -> None:
+    """No upload begins: the room comes back all the same."""
+    old, kept = begin(service), begin(service)
+    send(service, old["id"], 0, FILE[:100])
+    expire(service, old["id"])
+    service.parts.upload_sweep.wake()
+    gone = service.parts.storage.waiting(old["id"])
+    eventually(lambda: not gone.exists())
+    assert service.parts.storage.waiting(kept["id"]).exists()
+    eventually(lambda: not known(service, old["id"]))
+    assert known(service, kept["id"])
+
+
+def known(service: Service, upload: str) -> bool:
+    with service.parts.database.read() as session:
+        return session.get(Upload, upload) is not None
+
+
+def test_a_part_on_its_way_outlasts_the_sweep(service: Service) -> None:
+    """A slow line may need longer for one part than an upload is kept after its last."""
+    upload = begin(service)
+    send(service, upload["id"], 0, FILE[:100])
+    with lock_file(service.parts.storage.waiting(upload["id"])) as part:
+        expire(service, upload["id"])
+        assert sweep_uploads(service.parts.database, service.parts.storage, service.settings) == 0
+        part.write(FILE[100:200])
+    assert service.get(f"/uploads/{upload['id']}").json()["received"] == 200
+    assert send(service, upload["id"], 200, FILE[200:]).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Uploads of any size: refused in time, in little memory, without a rest on disk."""
 
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -176,3 +177,24 @@ def test_too_many_fields_or_too_long_ones_are_refused(service: Service) -> None:
     is_problem(service.post("/checkpoints/inspect", files=many), 422, "invalid_input")
     long = {"name": (None, "x" * 3 * MIB), "file": ("a", safetensors_file())}
     is_problem(service.post("/checkpoints/inspect", files=long), 422, "invalid_input")
+
+
+def test_a_second_file_in_a_field_is_refused_and_not_chosen_from(service: Service) -> None:
+    files = [("file", ("a", safetensors_file())), ("file", ("b", safetensors_file(hidden=(2,))))]
+    problem = is_problem(service.post("/checkpoints/inspect", files=files), 422, "invalid_input")
+    assert (problem["pointer"], problem["detail"]) == ("file", "the field holds a second file")
+    eventually(lambda: left_behind(service.settings) == [])
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(service: Service) -> None:
+    arrived = service.parts.storage.incoming
+
+    def breaking() -> Iterator[bytes]:
+        yield head() + b"\0" * (3 * MIB)
+        eventually(lambda: [path for path in arrived.iterdir() if path.stat().st_size > MIB])
+        raise ConnectionError("the cable")
+
+    headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+    with httpx.Client(base_url=service.url) as other, pytest.raises(ConnectionError):
+        other.post("/checkpoints/inspect", content=breaking(), headers=headers)
+    eventually(lambda: left_behind(service.settings) == [])

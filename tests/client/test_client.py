@@ -316,7 +316,7 @@ def test_a_download_is_verified_and_put_in_place(tmp_path: Path) -> None:
 
 
 def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.client.client.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("app.client.operations.RETRY_SECONDS", 0.0)
 
     def torn(request: httpx.Request) -> httpx.Response:
         def chunks() -> Iterator[bytes]:

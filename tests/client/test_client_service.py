@@ -22,6 +22,9 @@ DECLARED = {
 }
 SPEC = {
     "dataset": "googl",
+    "environment": {
+        "costs": {"fee_bps": 5, "half_spread_bps": 1, "slippage": 0.02, "borrow_bps_per_year": 300}
+    },
     "total_timesteps": 512,
     "hidden_dims": [8],
     "lookback": 5,
