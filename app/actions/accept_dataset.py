@@ -1,11 +1,12 @@
 """Take an uploaded file of bars: validate it, keep its canonical form, register it."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from app.market.bars import Bars, read_bars
+from app.market.chart import draw_chart
 from app.market.declarations import BarLimits, Declarations
+from app.market.report import describe_bars
 from app.registry.database import Database, new_id
 from app.registry.datasets import add_dataset, find_twin
 from app.registry.tables import Dataset
@@ -60,15 +61,6 @@ def _describe(bars: Bars, name: str, file_sha256: str) -> Dataset:
         starts_at=EPOCH + timedelta(microseconds=first),
         ends_at=EPOCH + timedelta(microseconds=last),
         declarations=bars.declarations.plain(),
-        report=_report(bars),
+        report=describe_bars(bars).plain(),
+        chart_svg=draw_chart(bars, name),
     )
-
-
-def _report(bars: Bars) -> dict[str, Any]:
-    return {
-        "segments": [list(segment) for segment in bars.segments],
-        "warnings": [asdict(warning) for warning in bars.warnings],
-        "dropped_twins": bars.dropped_twins,
-        "has_volume": bars.has_volume,
-        "periods_per_year": bars.periods_per_year,
-    }

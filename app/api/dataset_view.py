@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from app.market.report import DatasetReport
 from app.network.shape import DOCUMENTED
 
 
@@ -26,11 +27,15 @@ class DatasetView:
     ends_at: datetime
     """Time of the last bar."""
     sha256: str
-    """Hash of the bars' values, whatever file they came in."""
+    """The dataset's version: hash of all values and of what was declared about them, whatever file they came in."""
+    file_sha256: str
+    """Hash of the canonical Parquet file's bytes."""
     declarations: dict[str, Any]
     """What was declared about the file, and what was found where nothing was declared."""
-    report: dict[str, Any]
-    """Segments, warnings with row numbers, and what was dropped."""
+    report: DatasetReport
+    """Segments, gaps, jumps, volume, prices, and warnings with row numbers."""
+    chart: str
+    """Path of the price chart, an SVG image."""
     source: str
     """Where the bars come from."""
     licence: str

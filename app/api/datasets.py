@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 
 from app.actions.accept_dataset import accept_dataset
 from app.actions.discard_dataset import discard_dataset
+from app.actions.draw_dataset import draw_dataset
 from app.api.dataset_view import DatasetView
 from app.api.dependencies import PRINTABLE, Cursor, DatasetId, Limit, ServiceParts
 from app.api.examples import DATASET, answers, page_of
@@ -16,10 +17,19 @@ from app.api.problems import responses
 from app.api.rows import view_row
 from app.errors import InvalidDataset, LimitExceeded, NotFound, Unavailable
 from app.market.declarations import Declarations
+from app.market.report import DatasetReport
 from app.registry.datasets import find_dataset, list_datasets
 from app.registry.tables import Dataset
 
 router = APIRouter(tags=["datasets"], route_class=DatasetOperation)
+
+SVG = {"schema": {"type": "string"}, "example": '<svg xmlns="http://www.w3.org/2000/svg">…</svg>'}
+SVG_HEADERS = {
+    "Cache-Control": "private, max-age=3600",
+    # A name in a chart is the user's own text: opened by itself, the image may run and load nothing.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 DatasetName = Annotated[
     str,
@@ -50,7 +60,9 @@ async def read_origin(
 async def upload_dataset(
     parts: ServiceParts,
     response: Response,
-    file: Annotated[UploadFile, File(description="CSV with a header line, or Parquet.")],
+    file: Annotated[
+        UploadFile, File(description="CSV or Parquet of bars; CSV may be packed as .gz or .zip.")
+    ],
     name: DatasetName,
     declared: Annotated[dict[str, Any], Depends(fields_as(Form, Declarations))],
     origin: Annotated[dict[str, str], Depends(read_origin)],
@@ -90,6 +102,21 @@ def show_dataset(parts: ServiceParts, dataset_id: DatasetId) -> DatasetView:
         return view_dataset(find_dataset(session, dataset_id))
 
 
+@router.get(
+    "/datasets/{dataset_id}/chart.svg",
+    summary="Show a dataset's price chart",
+    response_class=Response,
+    responses={
+        200: {"description": "The chart.", "content": {"image/svg+xml": SVG}},
+        **responses(NotFound, Unavailable),
+    },
+)
+def show_chart(parts: ServiceParts, dataset_id: DatasetId) -> Response:
+    """Range and close, volume below, gaps shaded and jumps marked; legible on light and dark ground."""
+    chart = draw_dataset(parts.database, parts.storage, dataset_id)
+    return Response(chart, media_type="image/svg+xml", headers=SVG_HEADERS)
+
+
 @router.delete(
     "/datasets/{dataset_id}",
     status_code=204,
@@ -103,4 +130,5 @@ def delete_dataset(parts: ServiceParts, dataset_id: DatasetId) -> None:
 
 def view_dataset(row: Dataset) -> DatasetView:
     """A dataset as it is shown."""
-    return view_row(row, DatasetView)
+    report = DatasetReport.from_plain(row.report)
+    return view_row(row, DatasetView, report=report, chart=f"/datasets/{row.id}/chart.svg")

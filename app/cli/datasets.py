@@ -1,6 +1,6 @@
-"""`caliper datasets …`: list and upload bars."""
+"""`caliper datasets …`: list, upload and check bars."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +9,26 @@ import typer
 from rich.table import Table
 
 from app.cli import figures, terminal
+from app.cli.dataset_check import check_command
+from app.cli.declared import (
+    Adjusted,
+    BarSeconds,
+    Calendar,
+    Columns,
+    DateOrder,
+    DecimalMark,
+    FeatureColumns,
+    Label,
+    Reverse,
+    Timezone,
+    VolumeColumn,
+    VolumeUnit,
+    declarations_of,
+)
 from app.cli.options import SERVICE, AsJson, Limit, Url, connect
 
-app = typer.Typer(help="Bars to train on: list, upload.", no_args_is_help=True)
+app = typer.Typer(help="Bars to train on: list, upload, check.", no_args_is_help=True)
+app.command("check")(check_command)
 
 
 @app.command("list")
@@ -36,37 +53,25 @@ def upload(  # noqa: PLR0913 - the options of a command
     name: Annotated[
         str | None, typer.Option(help="Its name.", show_default="the file's, without its ending")
     ] = None,
-    calendar: Annotated[str | None, typer.Option(help="Trading calendar: 24x7, 24x5, XNYS, …")] = None,
-    timezone: Annotated[str | None, typer.Option(help="IANA zone of timestamps that name none.")] = None,
-    bar_seconds: Annotated[
-        int | None, typer.Option(help="Length of a bar; else what the file shows.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Whether timestamps are a bar's open or close.")] = None,
-    adjusted: Annotated[str | None, typer.Option(help="Prices: raw, split or total.")] = None,
-    volume_unit: Annotated[str | None, typer.Option(help="What volume counts: shares, BTC, …")] = None,
-    date_order: Annotated[
-        str | None, typer.Option(help="ymd, dmy or mdy, where the file is unclear.")
-    ] = None,
-    reverse: Annotated[
-        bool, typer.Option("--reverse", help="Turn a file that runs from new to old.")
-    ] = False,
+    calendar: Calendar = None,
+    timezone: Timezone = None,
+    bar_seconds: BarSeconds = None,
+    label: Label = None,
+    adjusted: Adjusted = None,
+    volume_unit: VolumeUnit = None,
+    volume_column: VolumeColumn = None,
+    date_order: DateOrder = None,
+    decimal_mark: DecimalMark = None,
+    columns: Columns = None,
+    feature_columns: FeatureColumns = None,
+    reverse: Reverse = False,
     source: Annotated[str, typer.Option(help="Where the bars come from.", show_default=False)] = "",
     licence: Annotated[str, typer.Option(help="What may be done with them.", show_default=False)] = "",
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
     """Send bars to the service, which checks every row and refuses what would mislead a training run."""
-    declared: dict[str, Any] = {
-        "calendar": calendar,
-        "timezone": timezone,
-        "bar_seconds": bar_seconds,
-        "label": label,
-        "adjusted": adjusted,
-        "volume_unit": volume_unit,
-        "date_order": date_order,
-        "reverse": reverse or None,
-    }
-    declarations = {key: value for key, value in declared.items() if value is not None}
+    declarations = declarations_of(locals())
     with connect(url) as client:
         row = client.upload_dataset(
             file, name=name or file.stem, declarations=declarations, source=source, licence=licence
@@ -79,7 +84,7 @@ def upload(  # noqa: PLR0913 - the options of a command
         terminal.say(f"warning {warning.get('code', '')}: {terminal.plain(warning.get('message', warning))}")
 
 
-def draw_datasets(rows: Iterable[dict[str, Any]]) -> Table:
+def draw_datasets(rows: Iterable[Mapping[str, Any]]) -> Table:
     """Datasets, one a line."""
     table = terminal.grid(
         "dataset", "name", "rows", "bar", "from", "to", "calendar", right=("rows",), whole=("dataset",)

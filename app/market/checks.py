@@ -1,6 +1,7 @@
 """Checks of the bar contract: every breach is found and reported at once."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -8,9 +9,15 @@ import numpy.typing as npt
 
 from app.market.calendars import DAY, BoolArray, IntArray
 from app.market.findings import Findings
+from app.market.schema import ACCOUNT_FEATURES, MARKET_FEATURES, WARMUP_BARS
 from app.market.timestamps import to_local
 
 FloatArray = npt.NDArray[np.float64]
+Segments = tuple[tuple[int, int], ...]
+"""Stretches of bars without a gap as half-open row ranges [(start, stop), …]."""
+
+_TAKEN = {*MARKET_FEATURES, *ACCOUNT_FEATURES, "timestamp", "open", "high", "low", "close", "volume"}
+_LARGEST = float(np.finfo(np.float32).max)
 
 _PRICE_TOLERANCE = 1e-9
 """Relative slack of the OHLC order: files written from float32 or adjusted by a factor round apart."""
@@ -27,11 +34,14 @@ class Columns:
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    own: Mapping[str, FloatArray] = field(default_factory=dict)
+    """The user's own feature columns by name."""
 
     def take(self, index: npt.NDArray[np.intp] | BoolArray | slice) -> Self:
         """The chosen rows."""
         names = ("rows", "utc_us", "open", "high", "low", "close", "volume")
-        return replace(self, **{name: getattr(self, name)[index] for name in names})
+        own = {name: values[index] for name, values in self.own.items()}
+        return replace(self, own=own, **{name: getattr(self, name)[index] for name in names})
 
 
 def check_prices(columns: Columns, findings: Findings) -> None:
@@ -67,7 +77,8 @@ def drop_twins(columns: Columns, findings: Findings) -> tuple[Columns, int]:
     """
     same_time = np.concatenate([[False], np.diff(columns.utc_us) == 0])
     equal = same_time.copy()
-    for values in (columns.open, columns.high, columns.low, columns.close, columns.volume):
+    numbers = (columns.open, columns.high, columns.low, columns.close, columns.volume, *columns.own.values())
+    for values in numbers:
         both_missing = np.isnan(values[1:]) & np.isnan(values[:-1])
         equal[1:] &= (values[1:] == values[:-1]) | both_missing
     message = "rows share a timestamp but differ"
@@ -95,6 +106,21 @@ def check_grid(columns: Columns, bar_seconds: int, timezone: str, findings: Find
     off = off_utc & off_local
     message = f"bars do not start on the grid of {bar_seconds:,} seconds"
     findings.add_where("E_OFF_GRID", message, off, columns.rows)
+
+
+def check_own_features(columns: Columns, segments: Segments, findings: Findings) -> None:
+    """Find E_NAN_FEATURE (no number after the warm-up of its segment, or infinite) and E_COLUMNS (a name taken)."""
+    taken = [name for name in columns.own if name in _TAKEN]
+    if taken:
+        words = f"feature_columns: {', '.join(taken)} is the name of a built-in column, rename yours"
+        findings.add("E_COLUMNS", words, count=len(taken))
+    warm = np.ones(len(columns.rows), dtype=np.bool_)
+    for start, _ in segments:
+        warm[start : start + WARMUP_BARS - 1] = False
+    for name, values in columns.own.items():
+        wrong = (np.isnan(values) & warm) | (np.abs(values) > _LARGEST)
+        message = f"feature column {name} has no number after the warm-up, or an infinite one"
+        findings.add_where("E_NAN_FEATURE", message, wrong, columns.rows)
 
 
 def _off_phase(stamps_us: IntArray, bar_seconds: int) -> BoolArray:

@@ -12,6 +12,7 @@ Label = Literal["open", "close"]
 Adjusted = Literal["raw", "split", "total"]
 DateOrder = Literal["ymd", "dmy", "mdy"]
 BarFormat = Literal["csv", "parquet"]
+DecimalMark = Literal[".", ","]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,15 @@ class Declarations:
     """Turn a file that runs from new to old."""
     date_order: DateOrder | None = None
     """Order of day and month in dates such as 03/04/2017, where the file itself does not prove it."""
+    decimal_mark: DecimalMark | None = None
+    """Decimal mark of numbers such as 1,234, where the file itself does not prove it."""
+    columns: str | None = None
+    """Names of the columns by position, joined by commas, for a CSV file without a header line."""
+    volume_column: str | None = None
+    """The volume column, where several could be it (Volume BTC, Volume USD): the one of the base currency."""
+    feature_columns: str | None = None
+    """Columns to keep as features of your own, joined by commas; causal by your word: the value of a row must
+    be known when its bar closes."""
 
     def __post_init__(self) -> None:
         if self.bar_seconds is not None and not 1 <= self.bar_seconds <= 7 * DAY:
@@ -50,6 +60,18 @@ class Declarations:
             calendar_named(self.calendar)
         if self.timezone is not None:
             _check_timezone(self.timezone)
+        for name in ("columns", "feature_columns"):
+            _check_list(name, _split(getattr(self, name)))
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns of a file without a header line, by position."""
+        return _split(self.columns)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The user's own feature columns, in their order."""
+        return _split(self.feature_columns)
 
     @property
     def known_calendar(self) -> Calendar:
@@ -97,7 +119,10 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "label": ("open", "close"),
     "adjusted": ("raw", "split", "total"),
     "date_order": (None, "ymd", "dmy", "mdy"),
+    "decimal_mark": (None, ".", ","),
 }
+
+_MOST_LISTED = 256
 
 
 def _check_timezone(name: str) -> None:
@@ -106,3 +131,17 @@ def _check_timezone(name: str) -> None:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         hint = "an IANA name such as UTC, Europe/Berlin or America/New_York"
         raise InvalidInput(f"timezone is {name!r}", hint=hint, pointer="timezone") from None
+
+
+def _split(names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",")) if names else ()
+
+
+def _check_list(field: str, names: tuple[str, ...]) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1})
+    wrong = [name for name in names if not name or len(name) > 60 or not name.isprintable()]
+    if twins or wrong or len(names) > _MOST_LISTED:
+        hint = f"up to {_MOST_LISTED} different names of 1 to 60 characters, joined by commas"
+        raise InvalidInput(
+            f"{field} names {', '.join(map(repr, (twins or wrong or names)[:5]))}", hint=hint, pointer=field
+        )

@@ -8,14 +8,13 @@ import numpy.typing as npt
 from app.errors import InvalidInput
 from app.market import volume
 from app.market.bars import Bars
-from app.market.schema import CLIP, GROUPS, WARMUP_BARS, FeatureSchema, compare_schemas
+from app.market.schema import CLIP, GROUPS, WARMUP_BARS, FeatureSchema
 from app.market.series import FloatArray, Series, build_series
 
 __all__ = [
     "WARMUP_BARS",
     "FeatureSchema",
     "RiskMeasures",
-    "compare_schemas",
     "compute_features",
     "measure_risk",
 ]
@@ -34,15 +33,20 @@ class RiskMeasures:
 
 
 def compute_features(bars: Bars, schema: FeatureSchema) -> Features:
-    """Compute float32 [T, len(schema.names)], clipped to ±10; the warm-up rows of each segment are NaN.
+    """Compute float32 [T, len(schema.names)]; the warm-up rows of each segment are NaN.
 
-    Raises InvalidInput if the schema wants volume features of bars without volume and does not mask them.
+    Market features are clipped to ±10; the user's own columns are as uploaded until `scale_features` has
+    seen them. Raises InvalidInput if the schema wants volume features of bars without volume and does not
+    mask them, or columns that the bars lack.
     """
     _check_volume(bars, schema)
+    _check_own(bars, schema)
     result = np.full((len(bars), len(schema.names)), np.nan, dtype=np.float32)
     for start, stop in bars.segments:
         if stop - start >= WARMUP_BARS:
             table = _compute_segment(_slice(bars, start, stop), schema)
+            for name in schema.own:
+                table[:, schema.names.index(name)] = bars.own_features[name][start:stop]
             result[start + WARMUP_BARS - 1 : stop] = table[WARMUP_BARS - 1 :]
     return result
 
@@ -81,3 +85,11 @@ def _check_volume(bars: Bars, schema: FeatureSchema) -> None:
         detail = f"the bars have no volume, but the schema asks for {', '.join(unmasked)}"
         hint = "mask them (schema.mask_volume(has_volume=False)) or choose features without volume"
         raise InvalidInput(detail, hint=hint, pointer="names")
+
+
+def _check_own(bars: Bars, schema: FeatureSchema) -> None:
+    absent = [name for name in schema.own if name not in bars.own_features]
+    if absent:
+        hint = "upload the bars with these columns and name them in feature_columns"
+        detail = f"the bars lack the feature columns {', '.join(absent)}"
+        raise InvalidInput(detail, hint=hint, pointer="features")

@@ -13,6 +13,11 @@ _IQR_OF_NORMAL = 1.3489795003921634
 """Interquartile range of the standard normal: dividing by IQR/1.349 leaves normal features at deviation 1."""
 
 
+def scale_features(features: Features, scaler: "RobustScaler | None") -> Features:
+    """What the agent sees: scaled where there is a scaler, and clipped to ±10 in either case."""
+    return np.clip(features, -CLIP, CLIP) if scaler is None else scaler.transform(features)
+
+
 @dataclass(frozen=True, slots=True)
 class RobustScaler:
     """(x - center) / scale per feature, clipped to ±10; constant features get scale 1."""

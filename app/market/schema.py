@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Self
@@ -62,12 +63,16 @@ class FeatureSchema:
     """Library and version that computed the indicators."""
     version: int = 1
     """Version of the features' formulas."""
+    own: tuple[str, ...] = ()
+    """Those of `names` that are the user's own columns, uploaded with the bars; causal by the user's word."""
 
     def __post_init__(self) -> None:
-        for name in ("names", "account", "masked"):
+        for name in ("names", "account", "masked", "own"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "parameters", tuple((str(k), float(v)) for k, v in self.parameters))
-        _check_names("names", self.names, MARKET_FEATURES)
+        _check_names("own", self.own, self.names)
+        _check_own(self.own)
+        _check_names("names", self.names, (*MARKET_FEATURES, *self.own))
         _check_names("account", self.account, ACCOUNT_FEATURES)
         _check_names("masked", self.masked, self.names)
         if not self.names:
@@ -87,13 +92,22 @@ class FeatureSchema:
     @property
     def hash(self) -> str:
         """SHA-256 of `plain()`; equal hashes mean observations with the same meaning."""
-        text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.plain())
+
+    @property
+    def own_hash(self) -> str | None:
+        """SHA-256 of the user's own columns and their places; None where there are none.
+
+        It stays the same when only the service's own features or their library change.
+        """
+        places = [[name, self.names.index(name)] for name in self.own]
+        return _digest(places) if places else None
 
     def plain(self) -> dict[str, Any]:
-        """The schema as plain types, as a checkpoint stores it."""
+        """The schema as plain types, as a checkpoint stores it; `own` only where there are own columns."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {**values, "parameters": dict(self.parameters)}
+        values["parameters"] = dict(self.parameters)
+        return {k: v for k, v in values.items() if k != "own" or v}
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
@@ -112,38 +126,24 @@ class FeatureSchema:
         return replace(self, masked=absent)
 
 
-def compare_schemas(
-    bundle: FeatureSchema, service: FeatureSchema, names: tuple[str, str] = ("bundle", "service")
-) -> tuple[str, ...]:
-    """Say in words how two schemas differ, naming the features; empty if they are equal."""
-    a, b = names
-    words = _compare_features(bundle.names + bundle.account, service.names + service.account, names)
-    if bundle.lookback != service.lookback:
-        words.append(f"lookback: {a} {bundle.lookback}, {b} {service.lookback}")
-    for name in sorted(set(bundle.masked) ^ set(service.masked)):
-        words.append(f"{name} is masked (no volume) in {a if name in bundle.masked else b} only")
-    theirs, ours = dict(bundle.parameters), dict(service.parameters)
-    for name in sorted(theirs.keys() | ours.keys()):
-        if theirs.get(name) != ours.get(name):
-            words.append(f"{name}: {a} {theirs.get(name)}, {b} {ours.get(name)}")
-    for name in ("library", "version"):
-        if getattr(bundle, name) != getattr(service, name):
-            words.append(f"{name}: {a} {getattr(bundle, name)}, {b} {getattr(service, name)}")
-    return tuple(words)
+def choose_features(wanted: Sequence[str] | None, own: Sequence[str], lookback: int) -> FeatureSchema:
+    """The schema of the wanted names, market features and own columns mixed as ordered by the user.
+
+    None takes the 48 market features and then every own column of the bars. Raises InvalidInput.
+    """
+    names = (*MARKET_FEATURES, *own) if wanted is None else tuple(wanted)
+    unknown = [name for name in names if name not in MARKET_FEATURES and name not in own]
+    if unknown:
+        mine = (
+            f"the dataset's own columns {', '.join(own)}" if own else "the dataset has no columns of its own"
+        )
+        hint = f"one of {', '.join(MARKET_FEATURES)}; {mine}"
+        raise InvalidInput(f"features holds unknown feature {unknown[0]!r}", hint=hint, pointer="features")
+    return FeatureSchema(names=names, lookback=lookback, own=tuple(name for name in names if name in own))
 
 
-def _compare_features(theirs: tuple[str, ...], ours: tuple[str, ...], names: tuple[str, str]) -> list[str]:
-    a, b = names
-    pairs = enumerate(zip(theirs, ours, strict=False), 1)
-    words = [f"{a} has {x} at #{i}, {b} has {y}" for i, (x, y) in pairs if x != y][:5]
-    missing = [name for name in theirs if name not in ours]
-    extra = [name for name in ours if name not in theirs]
-    if missing or extra:
-        listed = [f"{len(missing)} only in {a}", f"{len(extra)} only in {b}"]
-        for index, group in enumerate((missing, extra)):
-            listed[index] += f": {', '.join(group)}" if group else ""
-        words.append("; ".join(listed))
-    return words
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _check_names(field: str, names: tuple[str, ...], allowed: tuple[str, ...]) -> None:
@@ -163,3 +163,11 @@ def _check_lookback(lookback: int) -> None:
         raise InvalidInput(f"lookback is {lookback!r}", hint=hint, pointer="lookback")
     if lookback > MAX_LOOKBACK:
         raise LimitExceeded("lookback", limit=MAX_LOOKBACK, actual=lookback, pointer="lookback")
+
+
+def _check_own(own: tuple[str, ...]) -> None:
+    taken = [name for name in own if name in MARKET_FEATURES or name in ACCOUNT_FEATURES]
+    if taken:
+        raise InvalidInput(
+            f"own holds built-in feature {taken[0]!r}", hint="rename the column", pointer="own"
+        )

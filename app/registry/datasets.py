@@ -38,6 +38,11 @@ def get_dataset(session: Session, dataset_id: str) -> Dataset:
     return dataset
 
 
+def keep_chart(session: Session, dataset_id: str, chart: str) -> None:
+    """Store the chart of a dataset that has none yet."""
+    get_dataset(session, dataset_id).chart_svg = chart
+
+
 def find_twin(session: Session, name: str, sha256: str) -> Dataset | None:
     """A dataset of the same name with the same bars, so that a repeated upload makes no second row."""
     same = select(Dataset).where(Dataset.name == name, Dataset.sha256 == sha256, Dataset.deleted_at.is_(None))

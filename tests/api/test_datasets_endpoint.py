@@ -1,5 +1,6 @@
 """The /datasets operations, on real bars."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from factories import GOOGL
 from running_service import Service, eventually, is_problem
 
+from app.registry.datasets import find_dataset
 from app.settings import Settings
 
 FORM = {
@@ -40,6 +42,40 @@ def test_bars_are_accepted_shown_listed_and_deleted(service: Service) -> None:
     is_problem(service.get("/datasets/googl"), 404, "not_found")
     assert service.get("/datasets").json()["items"] == []
     is_problem(service.http.delete(f"/datasets/{body['id']}"), 404, "not_found")
+
+
+def test_the_report_and_the_chart_are_made_once_and_served(service: Service) -> None:
+    body = upload(service).json()
+    report = body["report"]
+    assert (report["segments"], report["gap_count"], report["closings"]) == ([[0, 2335]], 0, 503)
+    assert report["volume"]["unit"] == "shares"
+    assert report["prices"]["high"] == 1291.439941
+    assert body["chart"] == f"/datasets/{body['id']}/chart.svg"
+    chart = service.get(body["chart"])
+    assert chart.headers["content-type"].startswith("image/svg+xml")
+    assert "script-src" not in chart.headers["content-security-policy"]
+    assert "default-src 'none'" in chart.headers["content-security-policy"]
+    assert chart.text.startswith("<svg ")
+    assert ">googl</text>" in chart.text
+    assert service.get("/datasets/googl/chart.svg").text == chart.text
+    is_problem(service.get("/datasets/nothing/chart.svg"), 404, "not_found")
+    with service.parts.database.write() as session:
+        find_dataset(session, body["id"]).chart_svg = None  # as a release before the chart left it
+    assert service.get(body["chart"]).text == chart.text
+    with service.parts.database.read() as session:
+        assert find_dataset(session, body["id"]).chart_svg == chart.text
+
+
+def test_own_columns_packed_files_and_files_without_header_go_up(service: Service) -> None:
+    lines = GOOGL.read_text().splitlines()
+    packed = upload(service, gzip.compress("\n".join(lines).encode()), feature_columns="Adj Close").json()
+    (own,) = packed["report"]["own_features"]
+    assert own["name"] == "Adj Close"
+    assert packed["declarations"]["feature_columns"] == "Adj Close"
+    bare = "\n".join(lines[1:]).encode()
+    assert "no header line" in is_problem(upload(service, bare), 422, "invalid_dataset")["detail"]
+    named = upload(service, bare, columns="date,open,high,low,close,adj close,volume").json()
+    assert named["sha256"] == upload(service).json()["sha256"]
 
 
 def test_the_same_bars_twice_are_one_dataset(service: Service) -> None:

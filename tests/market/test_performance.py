@@ -66,6 +66,14 @@ def test_figures_equal_those_of_empyrical(returns: Any, year: float) -> None:
             assert ours == pytest.approx(value, rel=1e-7, abs=1e-10), name
 
 
+def test_the_account_is_flat_again_after_a_gap() -> None:
+    whole = measure([0.1, 0.1, 0.1, 0.1], [1, 1, 1, 1])
+    gap = measure_performance(
+        np.full(4, 0.1), np.ones(4), np.zeros(4), 4.0, fresh=np.array([True, False, True, False])
+    )
+    assert (whole.trades, gap.trades, gap.turnover) == (1, 2, 2.0)
+
+
 def test_nothing_happening_leaves_ratios_undefined() -> None:
     result = measure(np.zeros(10), np.zeros(10))
     assert (result.sharpe, result.sortino, result.calmar, result.hit_rate) == (None, None, None, None)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidInput, LimitExceeded
-from app.market.schema import ACCOUNT_FEATURES, MARKET_FEATURES, FeatureSchema, compare_schemas
+from app.market.mismatch import compare_schemas
+from app.market.schema import ACCOUNT_FEATURES, MARKET_FEATURES, FeatureSchema, choose_features
 
 SCHEMA = FeatureSchema()
 
@@ -64,17 +65,29 @@ def test_every_field_changes_the_hash_and_is_named(changes: dict[str, Any]) -> N
     assert compare_schemas(other, SCHEMA)
 
 
+def test_own_columns_stand_where_the_user_puts_them_and_have_a_hash_of_their_own() -> None:
+    mixed = choose_features(["funding", "ret_1"], ("funding", "spread"), 7)
+    assert (mixed.names, mixed.own, mixed.obs_dim) == (("funding", "ret_1"), ("funding",), 7 * 7)
+    everything = choose_features(None, ("funding", "spread"), 100)
+    assert everything.names == (*MARKET_FEATURES, "funding", "spread")
+    assert everything.obs_dim == 5500
+    assert FeatureSchema.from_plain(everything.plain()) == everything
+    assert replace(everything, library="TA-Lib 0.0.1").own_hash == everything.own_hash
+    assert len({mixed.own_hash, everything.own_hash, SCHEMA.own_hash}) == 3
+    assert SCHEMA.own_hash is None
+    assert "own" not in SCHEMA.plain()
+
+
+@pytest.mark.parametrize("wanted", [["ret_1", "sentiment"], ["rsi_15"]])
+def test_unknown_wishes_name_what_there_is(wanted: list[str]) -> None:
+    with pytest.raises(InvalidInput, match=wanted[-1]) as caught:
+        choose_features(wanted, ("funding",), 7)
+    assert "ret_1" in caught.value.hint
+    assert "funding" in caught.value.hint
+
+
 def test_equal_schemas_have_no_differences() -> None:
     assert compare_schemas(SCHEMA, FeatureSchema()) == ()
-
-
-def test_differences_name_the_features() -> None:
-    bundle = FeatureSchema(names=("ret_1", "rsi_7", "mfi_14"), lookback=50)
-    service = FeatureSchema(names=("ret_1", "rsi_14"))
-    words = compare_schemas(bundle, service)
-    assert words[0] == "bundle has rsi_7 at #2, service has rsi_14"
-    assert "2 only in bundle: rsi_7, mfi_14; 1 only in service: rsi_14" in words
-    assert words[-1] == "lookback: bundle 50, service 100"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +98,8 @@ def test_differences_name_the_features() -> None:
         ({"names": ()}, "names"),
         ({"account": ("mood",)}, "account"),
         ({"masked": ("mfi_14",), "names": ("ret_1",)}, "masked"),
+        ({"own": ("funding",)}, "own"),
+        ({"own": ("ret_1",)}, "own"),
         ({"lookback": 0}, "lookback"),
         ({"lookback": True}, "lookback"),
     ],

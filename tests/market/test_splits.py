@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidDataset, InvalidInput
 from app.market.bars import Bars
-from app.market.splits import HORIZON, Fold, Span, decision_ranges, split_fold, split_folds
+from app.market.splits import HORIZON, Fold, Span, choose_fold, decision_ranges, split_fold, split_folds
 from tests.market.making import make_bars, read_googl
 
 
@@ -67,12 +67,27 @@ def test_training_rewards_end_before_anything_later_observes(
                 assert decision_ranges(bars.segments, span, lookback)
 
 
-def test_anchored_folds_grow_from_the_same_start() -> None:
+def test_anchored_folds_grow_from_the_same_start_and_their_test_spans_join() -> None:
     folds = split_folds(make_bars(5_000), 3)
     assert len({fold.train.start for fold in folds}) == 1
     for before, after in itertools.pairwise(folds):
         assert after.train.stop > before.train.stop
-        assert after.test.start > before.test.stop - 1
+        assert after.test.start == before.test.stop
+    assert folds[-1].test.stop == 4_998
+
+
+def test_a_run_is_for_one_fold() -> None:
+    bars = make_bars(5_000)
+    folds = split_folds(bars, 3)
+    assert [choose_fold(bars, 100, 3, k) for k in (1, 2, 3)] == list(folds)
+    assert choose_fold(bars, 100, 3) == folds[-1]
+    assert choose_fold(bars, 100) == split_fold(bars)
+
+
+@pytest.mark.parametrize("wrong", [(None, 1), (3, 0), (3, 4), (0, None), (21, None)])
+def test_folds_that_there_are_not_are_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidInput):
+        choose_fold(make_bars(5_000), 100, *wrong)
 
 
 def test_too_few_bars_for_a_span_are_refused() -> None:

@@ -65,7 +65,15 @@ def test_month_first_dates_prove_themselves() -> None:
 
 
 def test_dates_that_do_not_prove_their_order_are_ambiguous() -> None:
-    assert parse(["03.04.2017", "04.04.2017"], timezone="UTC") == (None, ["E_DATE_AMBIGUOUS"])
+    assert parse(["03.04.2017", "03.04.2017"], timezone="UTC") == (None, ["E_DATE_AMBIGUOUS"])
+    assert parse(["03.04.2017", "05.06.2017"], timezone="UTC") == (None, ["E_DATE_AMBIGUOUS"])
+
+
+def test_dates_a_day_apart_in_one_order_and_a_month_in_the_other_are_days_apart() -> None:
+    assert parse(["03.04.2017", "04.04.2017"], timezone="UTC")[0] == [
+        "2017-04-03T00:00:00",
+        "2017-04-04T00:00:00",
+    ]
 
 
 def test_dates_that_contradict_each_other_are_ambiguous() -> None:

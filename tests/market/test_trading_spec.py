@@ -1,17 +1,23 @@
 """Costs, actions and the environment's specification refuse what cannot be meant."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from app.errors import InvalidConfig
 from app.market.account import trading_state_specs
-from app.market.trading import ActionSpec, Costs, EnvSpec
+from app.market.trading import RETAIL_COSTS, ActionSpec, Costs, EnvSpec
 
 
-def test_default_costs_are_not_zero() -> None:
-    assert not Costs().free
+def test_costs_have_no_default_and_zero_is_named() -> None:
+    for given in ((), (5.0,), (5.0, 1.0, 0.02)):
+        with pytest.raises(TypeError, match="missing"):
+            Costs(*given)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="costs"):
+        EnvSpec()  # type: ignore[call-arg]
+    assert not RETAIL_COSTS.free
     assert Costs(0, 0, 0, 0).free
 
 
@@ -28,6 +34,9 @@ def test_grids_without_a_choice_are_refused(targets: tuple[float, ...]) -> None:
     with pytest.raises(InvalidConfig) as caught:
         ActionSpec(targets=targets)
     assert caught.value.pointer == "actions/targets"
+
+
+STATED: dict[Any, dict[str, Any]] = {Costs: asdict(RETAIL_COSTS), EnvSpec: {"costs": RETAIL_COSTS}}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +58,7 @@ def test_grids_without_a_choice_are_refused(targets: tuple[float, ...]) -> None:
 )
 def test_values_out_of_range_are_refused_by_name(make: Any, values: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
-        make(**values)
+        make(**STATED.get(make, {}) | values)
     assert caught.value.pointer == pointer
     assert caught.value.hint
 
