@@ -1,17 +1,58 @@
-"""What an evaluation says: a policy's figures beside its baselines, and a verdict in plain words."""
+"""What an evaluation says: a policy's figures beside its baselines, under stress, with intervals."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-import numpy as np
+from pydantic import TypeAdapter
 
-from app.market.performance import FloatArray, Performance
+from app.market.performance import Performance
+from app.market.significance import Deflation, Interval, Moments
 from app.market.trading import EnvSpec
 from app.network.shape import DOCUMENTED
 
-SIGNIFICANT = 1.96
-"""|t| from which a difference is called one: 5 % two-sided for a normal statistic."""
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Where random draws lie."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
+    low: float
+    """5 % quantile."""
+    median: float
+    """50 % quantile."""
+    high: float
+    """95 % quantile."""
+
+
+@dataclass(frozen=True, slots=True)
+class RandomBaseline:
+    """The policy's own positions at random times: held as long and traded as often, but without its timing."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
+    draws: int
+    """Random shifts of the sequence of positions, which wraps around the span's end."""
+    total_return: Quantiles
+    """Of the draws' total returns."""
+    sharpe: Quantiles | None
+    """Of the draws' annual Sharpe ratios; null if nothing moved."""
+    beaten: float
+    """Part of the draws whose total return the policy's exceeds, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StressResult:
+    """The policy's own decisions on the last span, under worse or better conditions."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
+    cost_factor: float
+    """Every cost times this."""
+    delay_bars: int
+    """Bars by which each fill comes later."""
+    performance: Performance
+    """What they would have earned; the decisions are those made at the stated costs, without delay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +77,28 @@ class SpanResult:
     """Always fully long."""
     sma_cross: Performance
     """Long while the 20-bar average of closes is above the 100-bar one, else out of the market."""
+    random: RandomBaseline
+    """Chance at the policy's own turnover."""
+    sharpe_interval: Interval | None
+    """Of the policy's Sharpe ratio; null if nothing moved."""
     excess_per_year: float
     """Mean log return over buy & hold, per year."""
-    excess_t: float | None
-    """Its t statistic with Newey-West errors; null if the two never differ."""
+    excess_interval: Interval
+    """Of it. Where it contains 0 the policy is not distinguishable from buy & hold."""
+    sharpe_difference: float | None
+    """Sharpe ratio less buy & hold's; null if one of the two never moved."""
+    sharpe_difference_interval: Interval | None
+    """Of it."""
+
+    @property
+    def beats_holding(self) -> bool | None:
+        """Whether the policy grew faster than buy & hold; None where that cannot be told."""
+        return None if 0.0 in self.excess_interval else self.excess_per_year > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A policy judged on one or more spans."""
+    """A policy judged on one market, on one or more spans; intervals are 95 %, stationary bootstrap."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
 
@@ -53,7 +107,17 @@ class Evaluation:
     before_costs: bool
     """True if every cost was 0: such figures are no trading result."""
     spans: tuple[SpanResult, ...]
-    """Results in the order of time."""
+    """Results in the order of time: training first, test last."""
+    stress: tuple[StressResult, ...]
+    """The last span at other costs, and with fills a bar later."""
+    moments: Moments | None
+    """Of the policy's returns on the last span; null if nothing moved."""
+    deflation: Deflation | None
+    """Its Sharpe ratio in the light of all runs that had opened this test span; null outside of the registry."""
+    parameters: int | None
+    """Parameters of the network; null where it is not known."""
+    looks_overfitted: bool
+    """Whether training and last span lie further apart than chance explains."""
     verdict: tuple[str, ...]
     """What the figures say, in sentences."""
 
@@ -61,58 +125,17 @@ class Evaluation:
         """The evaluation as plain types, as the registry stores it."""
         return asdict(self)
 
+    def summary(self) -> dict[str, Any]:
+        """What a job's result shows of it: the verdict, and each span's policy beside two baselines."""
+        names = ("name", "first_bar", "last_bar", "ruined", "policy", "buy_and_hold", "sma_cross")
+        plain = self.plain()
+        spans = [{name: span[name] for name in names} for span in plain["spans"]]
+        return {"before_costs": self.before_costs, "verdict": list(self.verdict), "spans": spans}
 
-def judge(spans: tuple[SpanResult, ...], *, before_costs: bool) -> tuple[str, ...]:
-    """The verdict on the last span, and on the distance between the first (training) and it."""
-    last = spans[-1]
-    words = ["All figures are before costs: they are no trading result."] if before_costs else []
-    if last.ruined:
-        words.append(f"The policy lost its capital on {last.name}.")
-    elif last.policy.trades == 0:
-        words.append(f"The policy never traded on {last.name}.")
-    words.append(_against_holding(last))
-    if last.policy.total_return <= 0 and last.policy.trades:
-        words.append(f"It did not beat staying out of the market on {last.name}.")
-    if len(spans) > 1 and _looks_overfitted(spans[0].policy, last.policy):
-        words.append(
-            f"It looks overfitted: Sharpe {spans[0].policy.sharpe:.2f} on {spans[0].name}, "
-            f"{last.policy.sharpe or 0.0:.2f} on {last.name}, further apart than chance explains."
-        )
-    return tuple(words)
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> "Evaluation":
+        """Rebuild from `plain()`, also after a way through JSON."""
+        return _ADAPTER.validate_python(values)
 
 
-def newey_west_t(differences: FloatArray) -> float | None:
-    """The t statistic of the mean of [T] with Bartlett weights up to lag ⌊4·(T/100)^{2/9}⌋ (Newey & West 1994)."""
-    count = len(differences)
-    centred = differences - differences.mean()
-    lags = min(int(4 * (count / 100) ** (2 / 9)), count - 1)
-    variance = float(centred @ centred) / count
-    for lag in range(1, lags + 1):
-        weight = 1 - lag / (lags + 1)
-        variance += 2 * weight * float(centred[lag:] @ centred[:-lag]) / count
-    if variance <= 1e-24:
-        return None
-    return float(np.mean(differences)) / math.sqrt(variance / count)
-
-
-def sharpe_error(performance: Performance) -> float:
-    """Standard error of an annual Sharpe ratio of independent returns (Lo 2002, eq. 9)."""
-    per_year = performance.periods / performance.years
-    return math.sqrt((1 + (performance.sharpe or 0.0) ** 2 / (2 * per_year)) / performance.years)
-
-
-def _against_holding(span: SpanResult) -> str:
-    t = span.excess_t
-    if t is None:
-        return f"On {span.name} the policy cannot be told from buy & hold: it did the same."
-    if abs(t) < SIGNIFICANT:
-        return f"On {span.name} the policy cannot be told from buy & hold (t = {t:.2f}, below {SIGNIFICANT})."
-    verb = "beat" if t > 0 else "did worse than"
-    return f"On {span.name} the policy {verb} buy & hold (t = {t:.2f})."
-
-
-def _looks_overfitted(train: Performance, test: Performance) -> bool:
-    if train.sharpe is None:
-        return False
-    error = math.hypot(sharpe_error(train), sharpe_error(test))
-    return train.sharpe - (test.sharpe or 0.0) > SIGNIFICANT * error
+_ADAPTER = TypeAdapter(Evaluation)

@@ -14,6 +14,7 @@ from app.errors import InvalidInput
 from app.network.shape import DOCUMENTED
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _NOISE = 1e-14  # a deviation below this is rounding, not risk
 
@@ -55,19 +56,26 @@ class Performance:
 
 
 def measure_performance(
-    returns: FloatArray, positions: FloatArray, costs: FloatArray, periods_per_year: float
+    returns: FloatArray,
+    positions: FloatArray,
+    costs: FloatArray,
+    periods_per_year: float,
+    *,
+    fresh: BoolArray | None = None,
 ) -> Performance:
     """Judge simple net returns [T], the positions held in them [T] and the costs within them [T].
 
-    The account starts flat: the first position counts as a fill unless it is 0. Raises InvalidInput for
-    empty arrays, unequal lengths or values that are not finite.
+    The account is flat before the first bar and before each bar that is `fresh` [T], such as one that
+    follows a gap: a position there counts as a fill unless it is 0. Raises InvalidInput for empty arrays,
+    unequal lengths or values that are not finite.
     """
     _check_arrays(returns, positions, costs)
     years = len(returns) / periods_per_year
     growth = float(np.prod(1 + returns))
     drawdown = max_drawdown(returns)
     annual = _compound(growth, years)
-    moves = np.abs(np.diff(positions, prepend=0.0))
+    before = np.concatenate([[0.0], positions[:-1]])
+    moves = np.abs(positions - (before if fresh is None else np.where(fresh, 0.0, before)))
     held = positions != 0
     return Performance(
         periods=len(returns),

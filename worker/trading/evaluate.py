@@ -1,150 +1,131 @@
-"""A deterministic policy over whole spans on fresh accounts, with its baselines beside it.
+"""A deterministic policy over whole spans on fresh accounts, with all that it must be compared with."""
 
-Shape suffixes: R ranges (one per span and segment) walked side by side, K steps, D obs_dim.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from app.errors import InvalidInput
-from app.market.evaluation import Evaluation, SpanResult, judge, newey_west_t
-from app.market.performance import FloatArray, Performance, measure_performance
-from app.market.schema import ACCOUNT_FEATURES
+from app.market.curves import Curve, thin_curve
+from app.market.evaluation import Evaluation, SpanResult
+from app.market.performance import sharpe_ratio
+from app.market.returns import SpanReturns
+from app.market.significance import Trials, bootstrap_intervals, deflate, measure_moments
 from app.market.splits import Span
-from app.market.trading import DEFAULT_ENV, EnvSpec
-from worker.trading.account import cost_rates, fill, net_growth, open_accounts
+from app.market.trading import EnvSpec
+from app.market.verdict import judge, looks_overfitted
+from worker.trading.baselines import Baselines, draw_random, stress, walk_baselines
+from worker.trading.lanes import PolicyFunction
 from worker.trading.market import MarketTensors
-from worker.trading.targets import make_grid, to_targets
-
-PolicyFunction = Callable[[Tensor], Tensor]
-"""Observations float32 [B, D] -> actions: int64 [B], or float32 [B, 1] for a gaussian policy's mean."""
+from worker.trading.walk import Walk, walk_policy
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """What happened bar by bar, in the order of time; float64 arrays of one length."""
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """An evaluation with the histories that it was made from."""
 
-    rows: FloatArray
-    log_returns: FloatArray
-    positions: FloatArray
-    costs: FloatArray
-    ruined: bool
-
-    def measure(self, periods_per_year: float) -> Performance:
-        """The figures of this walk."""
-        return measure_performance(np.expm1(self.log_returns), self.positions, self.costs, periods_per_year)
+    evaluation: Evaluation
+    curves: tuple[Curve, ...]
+    """Equity and drawdown of each span, thinned."""
+    returns: SpanReturns
+    """The last span, bar by bar."""
 
 
 def evaluate(
-    policy: PolicyFunction, market: MarketTensors, spans: Mapping[str, Span], spec: EnvSpec = DEFAULT_ENV
+    policy: PolicyFunction, market: MarketTensors, spans: Mapping[str, Span], spec: EnvSpec
 ) -> Evaluation:
-    """Judge a policy on spans (such as `fold.spans()`), in the order given: training first, test last.
+    """Judge a policy on spans (such as `fold.spans()`); as `examine`, outside of the registry."""
+    return examine(policy, market, spans, spec).evaluation
 
-    A position left at the end of a span or segment is marked to the last open, not closed. Raises
+
+def examine(
+    policy: PolicyFunction,
+    market: MarketTensors,
+    spans: Mapping[str, Span],
+    spec: EnvSpec,
+    *,
+    trials: Trials | None = None,
+    parameters: int | None = None,
+) -> Examined:
+    """Judge a policy on spans in the order given: training first, test last.
+
+    `trials` are the runs that have opened the last span, `parameters` the size of the policy's network. A
+    position left at the end of a span or segment is marked to the last open, not closed. Raises
     InvalidInput without spans, InvalidDataset for a span that allows no decision.
     """
     if not spans:
         raise InvalidInput("there is no span to evaluate on", hint="give 1 span or more", pointer="spans")
     walks = walk_policy(policy, market, spans, spec)
-    results = tuple(_judge_span(name, walk, market, spec) for name, walk in walks.items())
+    beside = {name: walk_baselines(market, _rows(walk, market), spec) for name, walk in walks.items()}
+    results = tuple(_judge_span(name, walk, beside[name], market, spec) for name, walk in walks.items())
+    last, last_baselines = list(walks.values())[-1], list(beside.values())[-1]
+    moments = measure_moments(np.expm1(last.log_returns))
+    deflation = None if trials is None else deflate(moments, trials, market.periods_per_year)
+    stressed = stress(last, market, spec)
     free = spec.costs.free
-    return Evaluation(spec, free, results, judge(results, before_costs=free))
+    words = judge(results, stressed, before_costs=free, deflation=deflation, parameters=parameters)
+    evaluation = Evaluation(
+        env=spec,
+        before_costs=free,
+        spans=results,
+        stress=stressed,
+        moments=moments,
+        deflation=deflation,
+        parameters=parameters,
+        looks_overfitted=looks_overfitted(results),
+        verdict=words,
+    )
+    curves = tuple(_curve(name, walk, beside[name], market) for name, walk in walks.items())
+    return Examined(evaluation, curves, _returns(last, last_baselines.buy_and_hold, market))
 
 
-def walk_policy(
-    policy: PolicyFunction, market: MarketTensors, spans: Mapping[str, Span], spec: EnvSpec
-) -> dict[str, Walk]:
-    """Step one fresh account through each range of each span, all side by side; the money is `fill`'s."""
-    ranges = [(name, *rows) for name, span in spans.items() for rows in market.ranges(span)]
-    first_R = torch.tensor([start for _, start, _ in ranges], device=market.device)
-    last_R = torch.tensor([stop - 1 for _, _, stop in ranges], device=market.device)
-    records = _walk_ranges(policy, market, spec, first_R, last_R)
-    walks: dict[str, list[FloatArray]] = {name: [] for name in spans}
-    for index, (name, start, stop) in enumerate(ranges):
-        rows = np.arange(start, stop, dtype=np.float64)
-        walks[name].append(np.vstack([rows, records[:, : stop - start, index]]))
-    return {name: _join(parts) for name, parts in walks.items()}
-
-
-def walk_targets(market: MarketTensors, rows_K: Tensor, target_K: Tensor, spec: EnvSpec) -> Walk:
-    """Hold given positions at given rows, from a flat account at the first row and after every gap.
-
-    The same cost and growth functions as the environment's, over all bars at once.
-    """
-    before_K = torch.cat([torch.zeros_like(target_K[:1]), target_K[:-1]])
-    fresh_K = torch.cat([torch.ones_like(rows_K[:1]), rows_K[1:] - rows_K[:-1]]) != 1
-    moved_K = (target_K - torch.where(fresh_K, 0.0, before_K)).abs()
-    paid_K, borrow_K = cost_rates(market, spec.costs, rows_K, moved_K, target_K)
-    ratio_K = market.open_T[rows_K + 2] / market.open_T[rows_K + 1]
-    logs_K = net_growth(target_K, ratio_K, paid_K, borrow_K).log()
-    values = (rows_K.to(torch.float64), logs_K, target_K, paid_K + borrow_K)
-    rows, logs, positions, costs = (value.cpu().numpy() for value in values)
-    return Walk(rows, logs, positions, costs, ruined=False)
-
-
-def cross_averages(market: MarketTensors, rows_K: Tensor, fast: int = 20, slow: int = 100) -> Tensor:
-    """1 where the fast average of closes up to each row is above the slow one, else 0; float64 [K]."""
-    total = torch.cat([torch.zeros_like(market.close_T[:1]), market.close_T.cumsum(0)])
-    averages = [(total[rows_K + 1] - total[rows_K + 1 - bars]) / bars for bars in (fast, slow)]
-    return (averages[0] > averages[1]).to(torch.float64)
-
-
-@torch.no_grad()
-def _walk_ranges(
-    policy: PolicyFunction, market: MarketTensors, spec: EnvSpec, first_R: Tensor, last_R: Tensor
-) -> FloatArray:
-    count, steps = len(first_R), int((last_R - first_R).max()) + 1
-    schema = market.schema
-    columns = [ACCOUNT_FEATURES.index(name) for name in schema.account]
-    grid = make_grid(spec.actions, market.device)
-    window = torch.zeros((count, schema.lookback, len(columns)), device=market.device)
-    account = open_accounts(count, market.device)
-    records = torch.zeros((4, steps, count), dtype=torch.float64, device=market.device)
-    for step in range(steps):
-        t_R = torch.minimum(
-            first_R + step, last_R
-        )  # a shorter range repeats its last bar; it is cut off later
-        target_R = to_targets(policy(market.observe(t_R, window)), spec.actions, grid)
-        ruined_R = account.equity <= spec.ruin_equity
-        filled = fill(account, market, spec.costs, t_R, target_R.masked_fill(ruined_R, 0.0))
-        stopped = (filled.log_return_N, filled.account.position, filled.cost_N)
-        records[:3, step] = torch.stack([value.masked_fill(ruined_R, 0.0) for value in stopped])
-        records[3, step] = filled.account.equity <= spec.ruin_equity
-        account = filled.account
-        window = torch.cat([window[:, 1:], filled.seen_NK[:, None, columns]], dim=1)
-    return records.cpu().numpy()
-
-
-def _join(parts: list[FloatArray]) -> Walk:
-    rows, logs, positions, costs, ruined = np.concatenate(parts, axis=1)
-    return Walk(rows, logs, positions, costs, bool(ruined.any()))
-
-
-def _judge_span(name: str, walk: Walk, market: MarketTensors, spec: EnvSpec) -> SpanResult:
-    rows_K = torch.tensor(walk.rows, device=market.device).long()
-    always = torch.ones(len(rows_K), dtype=torch.float64, device=market.device)
-    holding = walk_targets(market, rows_K, always, spec)
-    flat = walk_targets(market, rows_K, torch.zeros_like(always), spec)
-    crossing = walk_targets(market, rows_K, cross_averages(market, rows_K), spec)
-    excess = walk.log_returns - holding.log_returns
-    year = market.periods_per_year
+def _judge_span(name: str, walk: Walk, beside: Baselines, market: MarketTensors, spec: EnvSpec) -> SpanResult:
+    year, holding = market.periods_per_year, beside.buy_and_hold
+    intervals = bootstrap_intervals(walk.log_returns, holding.log_returns, year)
+    mine, other = (sharpe_ratio(np.expm1(each.log_returns), year) for each in (walk, holding))
     return SpanResult(
         name=name,
         first_bar=_iso(market, int(walk.rows[0])),
         last_bar=_iso(market, int(walk.rows[-1])),
         ruined=walk.ruined,
         policy=walk.measure(year),
-        flat=flat.measure(year),
+        flat=beside.flat.measure(year),
         buy_and_hold=holding.measure(year),
-        sma_cross=crossing.measure(year),
-        excess_per_year=float(excess.mean()) * year,
-        excess_t=newey_west_t(excess),
+        sma_cross=beside.sma_cross.measure(year),
+        random=draw_random(walk, market, spec),
+        sharpe_interval=intervals.sharpe,
+        excess_per_year=float((walk.log_returns - holding.log_returns).mean()) * year,
+        excess_interval=intervals.excess,
+        sharpe_difference=None if mine is None or other is None else mine - other,
+        sharpe_difference_interval=intervals.sharpe_difference,
     )
+
+
+def _curve(name: str, walk: Walk, beside: Baselines, market: MarketTensors) -> Curve:
+    logs = {
+        "policy": walk.log_returns,
+        "buy_and_hold": beside.buy_and_hold.log_returns,
+        "sma_cross": beside.sma_cross.log_returns,
+    }
+    return thin_curve(name, market.utc_us[walk.rows.astype(np.int64) + 2], logs)
+
+
+def _returns(walk: Walk, holding: Walk, market: MarketTensors) -> SpanReturns:
+    return SpanReturns(
+        utc_us=market.utc_us[walk.rows.astype(np.int64) + 2],
+        policy_logs=walk.log_returns,
+        positions=walk.positions,
+        costs=walk.costs,
+        fresh=walk.fresh,
+        holding_logs=holding.log_returns,
+        holding_costs=holding.costs,
+    )
+
+
+def _rows(walk: Walk, market: MarketTensors) -> torch.Tensor:
+    return torch.tensor(walk.rows, device=market.device).long()
 
 
 def _iso(market: MarketTensors, row: int) -> str:

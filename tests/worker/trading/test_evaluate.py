@@ -1,7 +1,6 @@
 """Evaluation: the same money as the environment's, honest baselines, plain words."""
 
 import json
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -10,14 +9,17 @@ import pytest
 import torch
 
 from app.errors import InvalidInput
-from app.market.evaluation import judge, newey_west_t, sharpe_error
 from app.market.features import FeatureSchema
+from app.market.significance import Interval, Trials
 from app.market.splits import Span, split_fold
-from app.market.trading import ActionSpec, Costs, EnvSpec
+from app.market.trading import RETAIL_COSTS, ActionSpec, Costs, EnvSpec
 from tests.market.making import make_bars, read_googl
+from worker.trading.baselines import cross_averages
 from worker.trading.env import TradingEnv
-from worker.trading.evaluate import PolicyFunction, cross_averages, evaluate, walk_policy, walk_targets
+from worker.trading.evaluate import evaluate, examine
+from worker.trading.lanes import PolicyFunction
 from worker.trading.market import build_market
+from worker.trading.walk import walk_policy, walk_targets
 
 LOOKBACK = 5
 SMALL = FeatureSchema(names=("ret_1", "rsi_14"), lookback=LOOKBACK)
@@ -29,6 +31,9 @@ ALWAYS = {
 }
 
 
+RETAIL = EnvSpec(RETAIL_COSTS)
+
+
 def momentum(observed: torch.Tensor) -> torch.Tensor:
     """Follow the last bar's return if it is large enough."""
     last = observed[:, (LOOKBACK - 1) * 2]
@@ -36,7 +41,7 @@ def momentum(observed: torch.Tensor) -> torch.Tensor:
 
 
 def test_walk_equals_the_environment_step_by_step() -> None:
-    spec = EnvSpec(episode_length=10**6)
+    spec = EnvSpec(RETAIL_COSTS, episode_length=10**6)
     walk = walk_policy(momentum, MARKET, {"all": SPAN}, spec)["all"]
     env = TradingEnv(MARKET, SPAN, spec, num_envs=1)
     for first, count in ((503, 195), (1_203, 295)):
@@ -53,7 +58,7 @@ def test_walk_equals_the_environment_step_by_step() -> None:
 
 @pytest.mark.parametrize("name", ALWAYS)
 def test_fixed_positions_equal_the_policy_that_always_chooses_them(name: str) -> None:
-    spec = EnvSpec()
+    spec = RETAIL
     walk = walk_policy(ALWAYS[name], MARKET, {"all": SPAN}, spec)["all"]
     target = torch.full(
         (len(walk.rows),), {"short": -1.0, "flat": 0.0, "long": 1.0}[name], dtype=torch.float64
@@ -65,9 +70,9 @@ def test_fixed_positions_equal_the_policy_that_always_chooses_them(name: str) ->
 
 def test_spans_walked_together_equal_spans_walked_alone() -> None:
     spans = {"a": Span(503, 600), "b": Span(1_250, 1_400)}
-    together = walk_policy(momentum, MARKET, spans, EnvSpec())
+    together = walk_policy(momentum, MARKET, spans, RETAIL)
     for name, span in spans.items():
-        alone = walk_policy(momentum, MARKET, {name: span}, EnvSpec())[name]
+        alone = walk_policy(momentum, MARKET, {name: span}, RETAIL)[name]
         np.testing.assert_array_equal(together[name].rows, np.arange(span.start, span.stop))
         np.testing.assert_array_equal(together[name].log_returns, alone.log_returns)
 
@@ -87,13 +92,14 @@ def test_moving_average_cross_by_hand() -> None:
 
 
 def test_holding_policy_is_said_to_be_holding() -> None:
-    result = evaluate(ALWAYS["long"], MARKET, {"test": SPAN})
-    assert result.spans[0].excess_t is None
+    result = evaluate(ALWAYS["long"], MARKET, {"test": SPAN}, RETAIL)
+    assert result.spans[0].excess_interval == Interval(0.0, 0.0)
+    assert result.spans[0].beats_holding is None
     assert any("did the same" in sentence for sentence in result.verdict)
 
 
 def test_policy_that_never_trades_is_told_so() -> None:
-    result = evaluate(ALWAYS["flat"], MARKET, {"test": SPAN})
+    result = evaluate(ALWAYS["flat"], MARKET, {"test": SPAN}, RETAIL)
     assert "The policy never traded on test." in result.verdict
     assert result.spans[0].policy == result.spans[0].flat
 
@@ -101,7 +107,7 @@ def test_policy_that_never_trades_is_told_so() -> None:
 def test_ruined_policy_is_stopped_and_told_so() -> None:
     crash = make_bars(1_500, seed=3, volatility=0.3)
     market = build_market(crash, SMALL)
-    result = evaluate(ALWAYS["short"], market, {"test": SPAN}, EnvSpec(ruin_equity=0.5))
+    result = evaluate(ALWAYS["short"], market, {"test": SPAN}, EnvSpec(RETAIL_COSTS, ruin_equity=0.5))
     span = result.spans[0]
     assert span.ruined
     assert span.policy.total_return <= -0.5
@@ -112,11 +118,11 @@ def test_ruined_policy_is_stopped_and_told_so() -> None:
 def test_free_trading_is_labelled() -> None:
     assert evaluate(momentum, MARKET, {"test": SPAN}, EnvSpec(Costs(0, 0, 0, 0))).before_costs
     assert "before costs" in evaluate(momentum, MARKET, {"test": SPAN}, EnvSpec(Costs(0, 0, 0, 0))).verdict[0]
-    assert not evaluate(momentum, MARKET, {"test": SPAN}).before_costs
+    assert not evaluate(momentum, MARKET, {"test": SPAN}, RETAIL).before_costs
 
 
 def test_gaussian_policies_are_clipped_to_their_range() -> None:
-    spec = EnvSpec(actions=ActionSpec(kind="gaussian", low=-0.2, high=0.5))
+    spec = EnvSpec(RETAIL_COSTS, actions=ActionSpec(kind="gaussian", low=-0.2, high=0.5))
     walk = walk_policy(lambda obs: torch.full((len(obs), 1), 3.0), MARKET, {"all": SPAN}, spec)["all"]
     assert set(walk.positions) == {0.5}
 
@@ -135,10 +141,11 @@ def test_memorised_training_span_looks_overfitted() -> None:
     bars = make_bars(2_600, seed=8)
     market, fold = build_market(bars, SMALL), split_fold(bars, LOOKBACK)
     policy = oracle(market, set(range(fold.train.start, fold.train.stop)))
-    result = evaluate(policy, market, fold.spans())
+    result = evaluate(policy, market, fold.spans(), RETAIL)
     train, _, test = result.spans
     assert train.policy.sharpe > 10
-    assert train.excess_t > 1.96
+    assert train.beats_holding
+    assert result.looks_overfitted
     assert test.policy.trades == 0
     assert any("overfitted" in sentence for sentence in result.verdict)
 
@@ -146,7 +153,9 @@ def test_memorised_training_span_looks_overfitted() -> None:
 def test_shipped_file_reports_dates_and_survives_json() -> None:
     bars = read_googl()
     fold = split_fold(bars)
-    result = evaluate(lambda o: torch.full((len(o),), 2), build_market(bars, FeatureSchema()), fold.spans())
+    result = evaluate(
+        lambda o: torch.full((len(o),), 2), build_market(bars, FeatureSchema()), fold.spans(), RETAIL
+    )
     assert [span.name for span in result.spans] == ["train", "validation", "test"]
     assert result.spans[0].first_bar == "2011-10-05T04:00:00+00:00"
     test = result.spans[2]
@@ -158,21 +167,31 @@ def test_shipped_file_reports_dates_and_survives_json() -> None:
 
 def test_no_spans_are_refused() -> None:
     with pytest.raises(InvalidInput):
-        evaluate(momentum, MARKET, {})
+        evaluate(momentum, MARKET, {}, RETAIL)
 
 
-def test_newey_west_statistic_by_hand() -> None:
-    d = np.array([1.0, 2.0, 3.0, 6.0])
-    c = d - 3
-    variance = (c @ c + 2 * 0.5 * (c[1:] @ c[:-1])) / 4  # one lag: floor(4 * 0.04^(2/9)) = 1
-    assert newey_west_t(d) == pytest.approx(3 / math.sqrt(variance / 4))
-    assert newey_west_t(np.zeros(50)) is None
+def test_the_registry_s_trials_and_the_network_s_size_are_weighed() -> None:
+    fold = split_fold(make_bars(2_600, seed=8), LOOKBACK)
+    market = build_market(make_bars(2_600, seed=8), SMALL)
+    seen = examine(momentum, market, fold.spans(), RETAIL, trials=Trials(5, (0.1, -0.1)), parameters=77)
+    assert seen.evaluation.deflation.trials == 5
+    assert seen.evaluation.parameters == 77
+    assert any("opened 5 times" in sentence for sentence in seen.evaluation.verdict)
+    assert evaluate(momentum, market, fold.spans(), RETAIL).deflation is None
 
 
-def test_verdict_needs_significance_both_ways() -> None:
-    base = evaluate(momentum, MARKET, {"test": SPAN}).spans[0]
-    for t, words in ((0.5, "cannot be told"), (3.0, "beat buy & hold"), (-3.0, "did worse than buy & hold")):
-        fields = {name: getattr(base, name) for name in base.__slots__}
-        span = type(base)(**{**fields, "excess_t": t})
-        assert any(words in sentence for sentence in judge((span,), before_costs=False))
-    assert sharpe_error(base.policy) > 0
+def test_curves_and_returns_are_those_of_the_figures() -> None:
+    seen = examine(momentum, MARKET, {"train": Span(503, 700), "test": Span(1_203, 1_498)}, RETAIL)
+    test = seen.evaluation.spans[1]
+    assert [curve.name for curve in seen.curves] == ["train", "test"]
+    for name, performance in (("policy", test.policy), ("buy_and_hold", test.buy_and_hold)):
+        assert seen.curves[1].equity[name][-1] == pytest.approx(1 + performance.total_return, rel=1e-5)
+        assert min(seen.curves[1].drawdown[name]) == pytest.approx(performance.max_drawdown, rel=1e-5)
+    assert np.expm1(seen.returns.policy_logs.sum()) == pytest.approx(test.policy.total_return)
+    assert seen.returns.utc_us[0] == BARS.utc_us[1_205]  # decided at 1203, earned at the open of 1205
+    assert seen.returns.fresh.sum() == 1
+
+
+def test_a_gap_within_the_span_begins_a_fresh_account() -> None:
+    held = evaluate(ALWAYS["long"], MARKET, {"test": SPAN}, RETAIL).spans[0]
+    assert held.policy.trades == held.buy_and_hold.trades == 2
