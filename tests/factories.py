@@ -7,6 +7,7 @@ from typing import Any
 from app.actions.accept_dataset import accept_dataset
 from app.jobs.spec import JobSpec
 from app.market.declarations import Declarations
+from app.market.trading import RETAIL_COSTS, EnvSpec
 from app.registry.database import Database, new_id
 from app.registry.tables import Checkpoint, Dataset, Job
 from app.settings import Settings
@@ -26,6 +27,7 @@ def small_spec(**values: Any) -> JobSpec:
     """A job that a CPU trains in a second: 35 inputs, one layer of 8."""
     small = {
         "dataset": "googl",
+        "environment": EnvSpec(RETAIL_COSTS),
         "total_timesteps": 512,
         "hidden_dims": [8],
         "lookback": 5,

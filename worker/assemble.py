@@ -1,21 +1,24 @@
 """From a plan and its bars to a trainer that is ready to go."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from app.errors import TrainingFailed
-from app.jobs.plan import TrainingPlan
+from app.jobs.plan import PlannedDataset, TrainingPlan
 from app.market.bars import Bars
-from app.market.evaluation import Evaluation
 from app.market.features import compute_features
 from app.market.scaler import RobustScaler
+from app.market.significance import Trials
+from app.market.splits import Span
 from app.network.contents import LearnedState, checkpoint_contents
 from app.network.tiers import find_tier
 from worker.ppo.trainer import NativePPOTrainer
 from worker.trading.env import TradingEnv
-from worker.trading.evaluate import evaluate
+from worker.trading.evaluate import Examined, examine
+from worker.trading.join import JoinedMarkets, join_markets
 from worker.trading.market import MarketTensors, build_market
 
 
@@ -24,32 +27,55 @@ class Assembly:
     """A trainer with all that it stands on."""
 
     plan: TrainingPlan
-    market: MarketTensors
-    scaler: RobustScaler | None
+    markets: JoinedMarkets
+    """One asset after the other, in the order of `plan.datasets`."""
+    scalers: Mapping[str, RobustScaler]
+    """By dataset id; empty where features are not scaled."""
     trainer: NativePPOTrainer
 
     def contents(self) -> dict[str, Any]:
         """The checkpoint of this moment, ready to be saved."""
         learned = LearnedState(**self.trainer.state_dict())
-        return checkpoint_contents(self.plan.shape, self.plan.ppo, learned, self.plan.provenance(self.scaler))
+        origin = self.plan.provenance(self.scalers)
+        # The trainer's configuration: after memory ran out it has more minibatches than the plan's.
+        return checkpoint_contents(self.plan.shape, self.trainer.config, learned, origin)
 
-    def evaluate(self) -> Evaluation:
-        """The deterministic policy on training, validation and test spans, baselines beside it."""
-        return evaluate(self.trainer.decide, self.market, self.plan.fold.spans(), self.plan.environment)
+    @property
+    def assets(self) -> tuple[tuple[PlannedDataset, MarketTensors], ...]:
+        """Each dataset with its own market, whose rows are the dataset's; for evaluation."""
+        return tuple(zip(self.plan.datasets, self.markets.parts, strict=True))
+
+    def examine(self, trials: Mapping[str, Trials]) -> dict[str, Examined]:
+        """The deterministic policy on each asset alone, all baselines beside it, in the plan's order.
+
+        `trials` are the runs that have opened each asset's test span; both go by dataset id.
+        """
+        return {
+            dataset.id: examine(
+                self.trainer.decide,
+                market,
+                dataset.fold.spans(),
+                self.plan.environment,
+                trials=trials[dataset.id],
+                parameters=self.plan.shape.parameters,
+            )
+            for dataset, market in self.assets
+        }
 
 
-def assemble(plan: TrainingPlan, bars: Bars) -> Assembly:
-    """Build market, environment and trainer on the tier's device.
+def assemble(plan: TrainingPlan, bars: Mapping[str, Bars]) -> Assembly:
+    """Build markets, environment and trainer on the tier's device; `bars` are by dataset id.
 
-    The scaler sees the training span only. Raises TrainingFailed where the tier's device is missing.
+    Each asset's scaler sees its own training span only. Raises TrainingFailed where the tier's device is
+    missing.
     """
     device = find_device(plan.tier)
-    scaler = _fit_scaler(plan, bars) if plan.scale_features else None
-    market = build_market(bars, plan.schema, device, scaler)
-    env = TradingEnv(
-        market, plan.fold.train, plan.environment, num_envs=plan.ppo.num_envs, seed=plan.ppo.seed
-    )
-    return Assembly(plan, market, scaler, NativePPOTrainer(env, plan.ppo))
+    scalers = _fit_scalers(plan, bars) if plan.scale_features else {}
+    each = [build_market(bars[one], plan.schema, "cpu", scalers.get(one)) for one in plan.dataset_ids]
+    markets = join_markets(each, device)
+    spans = markets.shift([dataset.fold.train for dataset in plan.datasets])
+    env = TradingEnv(markets.whole, spans, plan.environment, num_envs=plan.ppo.num_envs, seed=plan.ppo.seed)
+    return Assembly(plan, markets, scalers, NativePPOTrainer(env, plan.ppo))
 
 
 def find_device(tier: str) -> torch.device:
@@ -62,6 +88,9 @@ def find_device(tier: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _fit_scaler(plan: TrainingPlan, bars: Bars) -> RobustScaler:
-    features = compute_features(bars, plan.schema)
-    return RobustScaler.fit(features, plan.fold.train.start, plan.fold.train.stop)
+def _fit_scalers(plan: TrainingPlan, bars: Mapping[str, Bars]) -> dict[str, RobustScaler]:
+    return {dataset.id: _fit_scaler(plan, bars[dataset.id], dataset.fold.train) for dataset in plan.datasets}
+
+
+def _fit_scaler(plan: TrainingPlan, bars: Bars, train: Span) -> RobustScaler:
+    return RobustScaler.fit(compute_features(bars, plan.schema), train.start, train.stop)

@@ -10,14 +10,19 @@ import structlog
 from app.checkpoint.inspect import inspect_checkpoint
 from app.errors import CaliperError, Unavailable
 from app.jobs.lifecycle import Outcome
+from app.jobs.plan import PlannedDataset
+from app.market.returns import SpanReturns
+from app.market.significance import Trials
 from app.registry.attempts import Hold, fail_job, finish_job, holds_job
 from app.registry.checkpoints import add_checkpoint, delete_checkpoint, list_checkpoints, point_job_at
 from app.registry.database import Database, Session, new_id
+from app.registry.evaluations import add_evaluation, open_test_span
 from app.registry.events import record_event
 from app.registry.metrics import record_progress
 from app.registry.tables import Checkpoint, Job
-from app.storage import Storage, Stored
+from app.storage import Storage, Stored, hash_file
 from worker.save import SavedCheckpoint, save_checkpoint
+from worker.trading.evaluate import Examined
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
@@ -80,6 +85,31 @@ class Recorder:
         self.parent_id = row.id
         return row
 
+    def open_test_span(self, dataset: PlannedDataset) -> Trials:
+        """Note that the run is about to look at a dataset's test span; what was tried on it so far."""
+        asked = (dataset.id, dataset.sha256, dataset.fold.test)
+        return self._write(lambda session: open_test_span(session, self.hold, *asked))
+
+    def keep_evaluations(self, examined: Mapping[str, Examined]) -> None:
+        """Store how the policy was judged on each dataset, in place of an earlier attempt's evaluation."""
+        returns = {dataset_id: self._store(each.returns) for dataset_id, each in examined.items()}
+
+        def write(session: Session) -> bool:
+            return all(
+                add_evaluation(
+                    session,
+                    self.hold,
+                    dataset_id,
+                    place=place,
+                    evaluation=each.evaluation,
+                    curves=each.curves,
+                    returns_sha256=returns[dataset_id],
+                )
+                for place, (dataset_id, each) in enumerate(examined.items())
+            )
+
+        self._write(write)
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Record success."""
         self._write(lambda session: finish_job(session, self.hold, result))
@@ -88,6 +118,13 @@ class Recorder:
         """Record a failure that a further attempt would only repeat."""
         problem = {"code": error.code, "detail": error.detail, "hint": error.hint, **error.extra}
         self._write(lambda session: fail_job(session, self.hold, problem, Outcome.FAILED))
+
+    def _store(self, returns: SpanReturns) -> str:
+        with self.storage.receive() as path:
+            returns.save(path)
+            stored = hash_file(path)
+            self.storage.adopt(path, stored)
+        return stored.sha256
 
     def _describe(
         self, saved: SavedCheckpoint, kind: str, step: int, metrics: Mapping[str, Any]

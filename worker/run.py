@@ -9,14 +9,18 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import structlog
 
 from app.errors import CaliperError, InvalidConfig, OutOfDeviceMemory, TrainingFailed, Unavailable
-from app.jobs.plan import TrainingPlan
-from app.market.bars import load_bars
+from app.jobs.plan import PlannedDataset, TrainingPlan
+from app.market.bars import Bars, load_bars
+from app.market.evaluation import Evaluation
+from app.market.mismatch import check_computable, check_weights_fit
 from app.registry.attempts import Hold
 from app.registry.checkpoints import find_checkpoint
 from app.registry.database import Database
@@ -28,6 +32,8 @@ from app.settings import Settings, get_settings
 from app.storage import Storage
 from worker import exits
 from worker.assemble import Assembly, assemble
+from worker.chart import draw_charts
+from worker.ppo.allocator import keep_freed_memory
 from worker.ppo.progress import Progress
 from worker.record import HoldLost, Recorder
 from worker.save import load_checkpoint
@@ -68,6 +74,7 @@ class TrainingRun:
     progress: dict[str, Any] = field(default_factory=dict)
     _kept_at: float = field(default_factory=time.monotonic)
     _kept_update: int = 0
+    _retries_noted: int = 0
 
     def execute(self) -> int:
         """Run the attempt and return the process's exit code."""
@@ -85,18 +92,17 @@ class TrainingRun:
         except CaliperError as error:
             if isinstance(error, OutOfDeviceMemory):
                 error.extra["estimated_bytes"] = job.estimate["memory"]["total_bytes"]
+                self._note_retries()
             self.recorder.fail(error)
             return exits.DONE
 
     def _prepare(self, job: Job) -> None:
+        check_computable(job.config["schema"])
         plan = TrainingPlan.from_plain(job.id, job.config)
-        with self.database.read() as session:
-            file_sha256 = get_dataset(session, job.dataset_id).file_sha256
-        bars = load_bars(self.storage.path(file_sha256))
-        if bars.sha256 != plan.dataset["sha256"]:
-            raise TrainingFailed("the stored bars are not those that the job was submitted for")
-        self.assembly = assemble(plan, bars)
+        self.assembly = assemble(plan, {dataset.id: self._load(dataset) for dataset in plan.datasets})
         self.recorder.note("network built", parameters=plan.shape.parameters, hidden_dims=job.hidden_dims)
+        if self.assembly.trainer.first_layer is not None:
+            self.recorder.note("first layer chosen", reason=self.assembly.trainer.first_layer.reason)
         if job.resume_from is not None:
             self._continue_from(job.resume_from)
         elif job.spec.get("initial_checkpoint"):
@@ -104,10 +110,25 @@ class TrainingRun:
         with self.database.write() as session:
             forget_metrics_after(session, job.id, self.assembly.trainer.global_step)
 
+    def _load(self, dataset: PlannedDataset) -> Bars:
+        with self.database.read() as session:
+            file_sha256 = get_dataset(session, dataset.id).file_sha256
+        bars = load_bars(self.storage.path(file_sha256))
+        if bars.sha256 != dataset.sha256:
+            raise TrainingFailed(
+                f"the stored bars of {dataset.name} are not those that the job was submitted for"
+            )
+        return bars
+
     def _continue_from(self, checkpoint_id: str) -> None:
         """Resume bit by bit where an earlier attempt stopped."""
         checkpoint = self._find(checkpoint_id)
-        self.assembly.trainer.load_state_dict(load_checkpoint(self.storage.path(checkpoint.sha256)))
+        contents = load_checkpoint(self.storage.path(checkpoint.sha256))
+        check_weights_fit(contents.get("feature_schema"), self.assembly.plan.schema, checkpoint.id)
+        trainer, used = self.assembly.trainer, contents["config"]["num_minibatches"]
+        if trainer.config.oom_retry and used != trainer.config.num_minibatches:
+            trainer.split_into(used)
+        trainer.load_state_dict(contents)
         self.recorder.parent_id = checkpoint.id
         self._kept_update = self.assembly.trainer.update
         self.recorder.note("resumed", checkpoint=checkpoint.id, step=checkpoint.step)
@@ -115,9 +136,10 @@ class TrainingRun:
     def _start_from(self, id_or_alias: str) -> None:
         """Begin a new run with another checkpoint's weights."""
         checkpoint = self._find(id_or_alias)
-        weights = load_checkpoint(self.storage.path(checkpoint.sha256))["policy_state_dict"]
+        contents = load_checkpoint(self.storage.path(checkpoint.sha256))
+        check_weights_fit(contents.get("feature_schema"), self.assembly.plan.schema, checkpoint.id)
         try:
-            self.assembly.trainer.network.load_state_dict(weights)
+            self.assembly.trainer.network.load_state_dict(contents["policy_state_dict"])
         except RuntimeError as error:
             detail = f"the weights of {checkpoint.id} do not fit this network"
             raise InvalidConfig(detail, hint="GET /checkpoints/diff says what differs") from error
@@ -133,6 +155,7 @@ class TrainingRun:
         started = time.monotonic()
         first_step = self.assembly.trainer.global_step
         for progress in self.assembly.trainer.train():
+            self._note_retries()
             last = progress.update == progress.num_updates
             now = time.monotonic()
             if last or now - reported_at >= progress_pause(now - started):
@@ -147,6 +170,16 @@ class TrainingRun:
                 self._keep("periodic")
         self._finish()
         return exits.DONE
+
+    def _note_retries(self) -> None:
+        """Write down where memory ran out and the run went on with smaller minibatches."""
+        trainer = self.assembly.trainer if hasattr(self, "assembly") else None
+        for retry in trainer.oom_retries[self._retries_noted :] if trainer else ():
+            facts = {"update": retry.update, "asked": retry.asked, "used": retry.used, "error": retry.error}
+            self.recorder.note(
+                "out of memory: the update is repeated with more, smaller minibatches", **facts
+            )
+            self._retries_noted += 1
 
     def _report(self, progress: Progress, mean_speed: float) -> None:
         left = max(0, progress.total_timesteps - progress.global_step)
@@ -164,24 +197,53 @@ class TrainingRun:
         return kept
 
     def _finish(self) -> None:
-        """Evaluate first: the final checkpoint's row carries its figures."""
-        evaluation = self.assembly.evaluate()
-        plain = evaluation.plain()
-        metrics = {
-            span.name: {"sharpe": span.policy.sharpe, "return": span.policy.total_return}
-            for span in evaluation.spans
-        }
+        """Evaluate first: the final checkpoint's row carries its figures, of several datasets the means."""
+        evaluations = self._evaluate()
+        metrics = _summarise(list(evaluations.values()))
         checkpoint = self._keep("final", metrics)
+        self._draw()
         self.recorder.finish(
             {
                 "checkpoint_id": checkpoint.id,
                 "bytes": checkpoint.bytes,
                 "predicted_bytes": checkpoint.predicted_bytes,
                 "global_step": self.assembly.trainer.global_step,
-                "evaluation": plain,
+                "num_minibatches": {
+                    "asked": self.assembly.plan.ppo.num_minibatches,
+                    "used": self.assembly.trainer.config.num_minibatches,
+                },
+                "evaluations": {key: evaluation.summary() for key, evaluation in evaluations.items()},
                 "last_progress": self.progress,
             }
         )
+
+    def _evaluate(self) -> dict[str, Evaluation]:
+        """Open the test spans, judge the policy on them, and write the report."""
+        datasets = self.assembly.plan.datasets
+        trials = {dataset.id: self.recorder.open_test_span(dataset) for dataset in datasets}
+        examined = self.assembly.examine(trials)
+        self.recorder.keep_evaluations(examined)
+        return {dataset_id: each.evaluation for dataset_id, each in examined.items()}
+
+    def _draw(self) -> None:
+        try:
+            draw_charts(self.database, self.storage, self.recorder.job)
+        except Exception as error:  # noqa: BLE001 - a picture is not worth a trained policy
+            self.recorder.note("the evaluation's picture was not drawn", error=repr(error))
+
+
+def _summarise(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, float | None]]:
+    """Sharpe ratio and return by span: of the one dataset, or the mean over all."""
+    spans = [[each.spans[place].policy for each in evaluations] for place in range(len(evaluations[0].spans))]
+    return {
+        span.name: {
+            "sharpe": fmean(sharpes)
+            if (sharpes := [p.sharpe for p in each if p.sharpe is not None])
+            else None,
+            "return": fmean(performance.total_return for performance in each),
+        }
+        for span, each in zip(evaluations[0].spans, spans, strict=True)
+    }
 
 
 def progress_pause(elapsed: float) -> float:
@@ -192,6 +254,7 @@ def progress_pause(elapsed: float) -> float:
 def main(job_id: str, fence: int) -> int:
     """Train the claimed job; the exit code tells the supervisor how it ended."""
     die_with_parent()
+    keep_freed_memory()
     configure_logs()
     stop = StopFlag()
     stop.listen()

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from app.errors import InvalidInput, UnreadableCheckpoint
 from app.network.canonical import canonical_tree
+from app.network.contents import FORMAT
 from app.network.pickle_size import STORAGES
 
 DTYPES: dict[torch.dtype, str] = {getattr(torch, name): name for name in STORAGES}
@@ -159,8 +160,14 @@ class _HashingSink:
 
 
 def _require_format(tree: Any, name: str) -> dict[str, Any]:
-    if isinstance(tree, dict) and str(tree.get("format", "")).startswith("caliper-checkpoint/"):
+    if isinstance(tree, dict) and tree.get("format") == FORMAT:
         return tree
+    said = tree.get("format") if isinstance(tree, dict) else None
+    if isinstance(said, str) and said.startswith(FORMAT.rpartition("/")[0] + "/"):
+        detail = f"{name} is of the format {said[:60]}, this release reads {FORMAT}"
+        raise UnreadableCheckpoint(
+            detail, hint="use the release that wrote it, or a later one", pointer="path"
+        )
     raise UnreadableCheckpoint(
         f"{name} is no Caliper checkpoint: it has no key 'format' that says so",
         hint="inspect it to see what it is",

@@ -1,19 +1,25 @@
 """Take a job: fill in what was left out, refuse what cannot work, predict, register, wake a worker."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from app.actions.check_walk_forward import check_same_run
+from app.actions.gather_datasets import (
+    Gathered,
+    choose_schema,
+    find_datasets,
+    load_datasets,
+    plan_datasets,
+)
 from app.errors import InvalidConfig
 from app.jobs.lifecycle import State
 from app.jobs.plan import TrainingPlan
 from app.jobs.spec import JobSpec
-from app.market.bars import Bars, load_bars
-from app.market.schema import MARKET_FEATURES, FeatureSchema
-from app.market.splits import split_fold
+from app.market.mismatch import check_weights_fit
 from app.network.auto_config import ResolvedConfig, resolve_config
 from app.network.config import PPOConfig
 from app.network.estimate import estimate
@@ -22,14 +28,22 @@ from app.network.tiers import TIERS, Tier, find_tier
 from app.registry.checkpoints import find_checkpoint
 from app.registry.database import Database, Session, new_id
 from app.registry.datasets import find_dataset
+from app.registry.evaluations import group_jobs
 from app.registry.idempotency import bind, recall
 from app.registry.jobs import add_job, get_job
-from app.registry.tables import Dataset, Job
+from app.registry.tables import Job
 from app.registry.workers import live_workers
 from app.settings import Settings
 from app.storage import Storage
 
 SCOPE = "jobs"
+
+SHOWN_NAMES = 3
+"""Datasets that a job's own name lists."""
+
+MAX_NAME = 200
+"""Longest name of a job, as its column has it."""
+
 _SPEC = TypeAdapter(JobSpec)
 
 
@@ -47,7 +61,7 @@ def submit_job(
     """Accept a training job; its checkpoint's size is known to the byte from here on.
 
     Raises NotFound (dataset, checkpoint), InvalidConfig (a setting), InvalidDataset (too few bars),
-    DoesNotFit (the tier's smallest card), IdempotencyMismatch.
+    DoesNotFit (the tier's smallest card), IdempotencyMismatch, Conflict (a walk-forward group of other runs).
     """
     body_sha256 = hashlib.sha256(_SPEC.dump_json(spec)).hexdigest()
     if idempotency_key is not None and (twin := _recall(database, idempotency_key, body_sha256)):
@@ -58,8 +72,12 @@ def submit_job(
             holder = bind(session, SCOPE, idempotency_key, body_sha256, job.id)
             if holder != job.id:
                 return Submitted(get_job(session, holder), created=False)
-        find_dataset(session, job.dataset_id)  # it may have been deleted meanwhile
-        return Submitted(add_job(session, job), created=True)
+        used = TrainingPlan.from_plain(job.id, job.config).dataset_ids
+        for dataset_id in used:
+            find_dataset(session, dataset_id)  # it may have been deleted meanwhile
+        if spec.walk_forward is not None:
+            check_same_run(job, group_jobs(session, spec.walk_forward))
+        return Submitted(add_job(session, job, used), created=True)
 
 
 def _recall(database: Database, key: str, body_sha256: str) -> Job | None:
@@ -70,15 +88,16 @@ def _recall(database: Database, key: str, body_sha256: str) -> Job | None:
 
 def _resolve(database: Database, settings: Settings, spec: JobSpec) -> Job:
     with database.read() as session:
-        dataset = find_dataset(session, spec.dataset)
+        datasets = find_datasets(session, spec)
         tier, tier_reason, card_bytes = _choose_tier(session, settings, spec)
-        if spec.initial_checkpoint is not None:
-            find_checkpoint(session, spec.initial_checkpoint)
-    bars = load_bars(Storage(settings.artifacts_dir).path(dataset.file_sha256))
+        start = find_checkpoint(session, spec.initial_checkpoint) if spec.initial_checkpoint else None
     resolved = _resolve_config(spec, tier)
-    plan = _plan(new_id("job"), spec, tier, resolved.config, dataset, bars)
+    gathered = load_datasets(Storage(settings.artifacts_dir), datasets)
+    plan, reasons = _plan(new_id("job"), spec, tier, resolved.config, gathered)
+    if start is not None:
+        check_weights_fit(start.report.get("feature_schema"), plan.schema, start.id)
     check_fits(plan.shape, plan.ppo, card_bytes, plan.run_plan)
-    return _describe(plan, spec, settings, dataset, {**resolved.reasons, "tier": tier_reason})
+    return _describe(plan, spec, settings, {**resolved.reasons, **reasons, "tier": tier_reason})
 
 
 def _choose_tier(session: Session, settings: Settings, spec: JobSpec) -> tuple[Tier, str, int]:
@@ -119,37 +138,29 @@ def _resolve_config(spec: JobSpec, tier: Tier) -> ResolvedConfig:
 
 
 def _plan(
-    job_id: str, spec: JobSpec, tier: Tier, config: PPOConfig, dataset: Dataset, bars: Bars
-) -> TrainingPlan:
-    names = MARKET_FEATURES if spec.features is None else tuple(spec.features)
-    schema = FeatureSchema(names=names, lookback=spec.lookback).mask_volume(has_volume=bars.has_volume)
-    return TrainingPlan(
+    job_id: str, spec: JobSpec, tier: Tier, config: PPOConfig, gathered: Sequence[Gathered]
+) -> tuple[TrainingPlan, dict[str, str]]:
+    """The plan, and reasons for what it holds beside the PPO settings."""
+    schema, reasons = choose_schema(spec, gathered)
+    plan = TrainingPlan(
         job_id=job_id,
         tier=tier.name,
         ppo=config,
         schema=schema,
         environment=spec.environment,
-        fold=split_fold(bars, spec.lookback),
+        datasets=plan_datasets(spec, gathered),
         scale_features=spec.scale_features,
-        dataset={
-            "id": dataset.id,
-            "name": dataset.name,
-            "sha256": dataset.sha256,
-            "rows": dataset.rows,
-            "declarations": dataset.declarations,
-        },
     )
+    return plan, reasons
 
 
-def _describe(
-    plan: TrainingPlan, spec: JobSpec, settings: Settings, dataset: Dataset, reasons: Mapping[str, str]
-) -> Job:
+def _describe(plan: TrainingPlan, spec: JobSpec, settings: Settings, reasons: Mapping[str, str]) -> Job:
     sizes = estimate(plan.shape, plan.ppo, plan.run_plan)
     dims = ",".join(map(str, plan.ppo.hidden_dims))
     return Job(
         id=plan.job_id,
-        name=spec.name or f"{dataset.name} {dims}",
-        dataset_id=dataset.id,
+        name=spec.name or _name(plan, dims),
+        dataset_id=plan.datasets[0].id,
         spec=_SPEC.dump_python(spec, mode="json"),
         config=plan.plain(),
         reasons=dict(reasons),
@@ -160,5 +171,12 @@ def _describe(
         queue=settings.queue_name(plan.tier),
         predicted_bytes=sizes.disk.checkpoint.bytes,
         state=str(State.QUEUED),
+        walk_forward=spec.walk_forward,
         max_attempts=spec.max_attempts or settings.max_attempts,
     )
+
+
+def _name(plan: TrainingPlan, dims: str) -> str:
+    names = [dataset.name for dataset in plan.datasets]
+    more = f"+{len(names) - SHOWN_NAMES}" if len(names) > SHOWN_NAMES else ""
+    return f"{'+'.join(names[:SHOWN_NAMES])}{more} {dims}"[:MAX_NAME]

@@ -9,7 +9,7 @@ from app.api.parameters import documented_like
 from app.api.rows import parse_dims, view_row
 from app.checkpoint.report import CheckpointReport
 from app.network.shape import DOCUMENTED
-from app.registry.checkpoints import labels_of
+from app.registry.checkpoints import checkpoint_datasets, labels_of
 from app.registry.database import Session
 from app.registry.tables import Checkpoint
 
@@ -51,7 +51,9 @@ class CheckpointView:
     job_id: str | None
     """The job that made it."""
     dataset_id: str | None
-    """The dataset that it was trained on."""
+    """The dataset that it was trained on, the first of several."""
+    dataset_ids: list[str]
+    """All datasets that it was trained on; empty for an uploaded file."""
     parent_id: str | None
     """The checkpoint that its training started from."""
     metrics: dict[str, Any]
@@ -77,12 +79,14 @@ class CheckpointDetail(CheckpointView):
 def view_checkpoints(session: Session, rows: Sequence[Checkpoint]) -> list[CheckpointView]:
     """These checkpoints with their labels."""
     tags, aliases = labels_of(session, [row.id for row in rows])
+    datasets = checkpoint_datasets(session, rows)
     return [
         view_row(
             row,
             CheckpointView,
             tags=tags.get(row.id, []),
             aliases=aliases.get(row.id, []),
+            dataset_ids=datasets[row.id],
             hidden_dims=parse_dims(row.hidden_dims),
         )
         for row in rows
@@ -97,6 +101,7 @@ def detail_checkpoint(session: Session, row: Checkpoint) -> CheckpointDetail:
         CheckpointDetail,
         tags=tags.get(row.id, []),
         aliases=aliases.get(row.id, []),
+        dataset_ids=checkpoint_datasets(session, [row])[row.id],
         hidden_dims=parse_dims(row.hidden_dims),
         report=CheckpointReport.from_plain(row.report) if row.report else None,
     )

@@ -31,6 +31,7 @@ class Parts:
     storage: Storage
     relay: Repeated
     sweep: Repeated
+    upload_sweep: Repeated
     reads: CapacityLimiter
     measurements: RequestMeasurements
 

@@ -25,8 +25,35 @@ DATASET: dict[str, Any] = {
     "starts_at": "2009-05-22T00:00:00Z",
     "ends_at": "2018-08-29T00:00:00Z",
     "sha256": SHA256,
+    "file_sha256": SHA256[::-1],
     "declarations": {"bar_seconds": 86400, "timezone": "America/New_York", "calendar": "XNYS"},
-    "report": {"segments": [[0, 2335]], "warnings": [], "dropped_twins": 0, "has_volume": True},
+    "report": {
+        "segments": [[0, 2335]],
+        "segment_count": 1,
+        "unused_bars": 0,
+        "gaps": [],
+        "gap_count": 0,
+        "closings": 503,
+        "jumps": [],
+        "jump_count": 0,
+        "flat_bars": 0,
+        "prices": {"first": 196.95, "last": 1264.65, "low": 195.2, "high": 1291.44, "change": 5.421},
+        "volume": {
+            "column": "Volume",
+            "unit": "shares",
+            "missing_rows": 0,
+            "zero_rows": 0,
+            "lowest_median": 1_540_000.0,
+            "highest_median": 5_720_000.0,
+        },
+        "has_volume": True,
+        "own_features": [],
+        "is_adjusted": False,
+        "dropped_twins": 0,
+        "periods_per_year": 252.0,
+        "warnings": [],
+    },
+    "chart": f"/datasets/{DATASET_ID}/chart.svg",
     "source": "exported from the broker's terminal",
     "licence": "internal use",
     "created_at": EARLIER,
@@ -48,6 +75,7 @@ CHECKPOINT: dict[str, Any] = {
     "step": 1_000_448,
     "job_id": JOB_ID,
     "dataset_id": DATASET_ID,
+    "dataset_ids": [DATASET_ID],
     "parent_id": None,
     "metrics": {"sharpe": 0.71},
     "created_at": LATER,
@@ -59,6 +87,7 @@ JOB: dict[str, Any] = {
     "state": "running",
     "desired": "run",
     "dataset_id": DATASET_ID,
+    "dataset_ids": [DATASET_ID],
     "obs_dim": 5300,
     "hidden_dims": list(DIMS),
     "tier": "high",
@@ -77,7 +106,13 @@ JOB: dict[str, Any] = {
 JOB_DETAIL = {
     **JOB,
     "queue": "caliper.high",
-    "spec": {"dataset": "googl-daily", "total_timesteps": 1_000_000},
+    "spec": {
+        "dataset": "googl-daily",
+        "total_timesteps": 1_000_000,
+        "environment": {
+            "costs": {"fee_bps": 5.0, "half_spread_bps": 1.0, "slippage": 0.02, "borrow_bps_per_year": 300.0}
+        },
+    },
     "config": {"ppo": {"hidden_dims": list(DIMS), "learning_rate": 0.00025}},
     "reasons": {
         "tier": "the strongest tier with a live worker (1 alive)",
@@ -98,6 +133,7 @@ JOB_DETAIL = {
         }
     ],
     "checkpoints": [CHECKPOINT],
+    "links": {},
 }
 WORKER: dict[str, Any] = {
     "id": "caliper@gpu-1",

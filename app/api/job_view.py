@@ -12,6 +12,7 @@ from app.network.shape import DOCUMENTED
 from app.registry.attempts import list_attempts
 from app.registry.checkpoints import list_checkpoints
 from app.registry.database import Session
+from app.registry.evaluations import is_evaluated
 from app.registry.tables import Attempt, Job
 
 SHOWN_CHECKPOINTS = 20
@@ -57,7 +58,9 @@ class JobView:
     desired: Desired
     """`cancel` while a running job is asked to stop."""
     dataset_id: str
-    """The dataset that it trains on."""
+    """The dataset that it trains on, the first of several."""
+    dataset_ids: list[str]
+    """All datasets that it trains on, in the order of the request."""
     obs_dim: int
     """Length of an observation."""
     hidden_dims: tuple[int, ...]
@@ -110,6 +113,8 @@ class JobDetail(JobView):
     """Its attempts, first to last."""
     checkpoints: list[CheckpointView]
     """Its newest checkpoints."""
+    links: dict[str, str]
+    """Paths of its evaluation: `evaluation` (JSON), `page` (HTML), `picture` (PNG); empty before there is one."""
 
 
 def view_job(row: Job) -> JobView:
@@ -126,12 +131,20 @@ def detail_job(session: Session, row: Job) -> JobDetail:
         **_words(row),
         attempts=[_view_attempt(attempt) for attempt in list_attempts(session, row.id)],
         checkpoints=view_checkpoints(session, checkpoints),
+        links=_links(row.id) if is_evaluated(session, row.id) else {},
     )
+
+
+def _links(job_id: str) -> dict[str, str]:
+    path = f"/jobs/{job_id}/evaluation"
+    return {"evaluation": path, "page": f"{path}.html", "picture": f"{path}.png"}
 
 
 def _words(row: Job) -> dict[str, Any]:
     dims = parse_dims(row.hidden_dims)
-    return {"state": State(row.state), "desired": Desired(row.desired), "hidden_dims": dims}
+    datasets = [each["id"] for each in row.config.get("datasets", [])] or [row.dataset_id]
+    words = {"state": State(row.state), "desired": Desired(row.desired), "hidden_dims": dims}
+    return {**words, "dataset_ids": datasets}
 
 
 def _view_attempt(row: Attempt) -> AttemptView:

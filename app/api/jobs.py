@@ -31,10 +31,23 @@ from app.registry.jobs import get_job, list_jobs
 
 router = APIRouter(tags=["jobs"], route_class=Operation)
 
+COSTS = {"fee_bps": 5.0, "half_spread_bps": 1.0, "slippage": 0.02, "borrow_bps_per_year": 300.0}
 SPEC_EXAMPLES = {
     "smallest": {
-        "summary": "Leave the rest to the service",
-        "value": {"dataset": "googl-daily", "total_timesteps": 1_000_000},
+        "summary": "State the costs, leave the rest to the service",
+        "value": {
+            "dataset": "googl-daily",
+            "total_timesteps": 1_000_000,
+            "environment": {"costs": COSTS},
+        },
+    },
+    "several": {
+        "summary": "Train on several datasets at once",
+        "value": {
+            "datasets": ["btc-1h", "eth-1h"],
+            "total_timesteps": 5_000_000,
+            "environment": {"costs": COSTS},
+        },
     },
     "chosen": {
         "summary": "Choose the network and some settings",
@@ -44,6 +57,7 @@ SPEC_EXAMPLES = {
             "hidden_dims": [512, 256, 128],
             "tier": "high",
             "overrides": {"learning_rate": 0.0003, "gamma": 0.995},
+            "environment": {"costs": COSTS, "reward": "differential_sharpe"},
         },
     },
 }

@@ -163,8 +163,19 @@ def _breach(item: Mapping[str, Any], request: Request) -> Breach:
         return Breach(str(place), f"no JSON: {item['ctx']['error']} at character {pointer}")
     if item["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return Breach(pointer, "no such field", suggest(str(path[-1]), _fields_at(request, path[:-1])))
-    got = "" if item["type"] == "missing" else f" (got {str(item.get('input'))[:80]!r})"
-    return Breach(pointer, f"{item['msg']}{got}")
+    if item["type"] == "missing":
+        return Breach(pointer, item["msg"], _example_at(request, path))
+    return Breach(pointer, f"{item['msg']} (got {str(item.get('input'))[:80]!r})")
+
+
+def _example_at(request: Request, path: list[Any]) -> str:
+    """What belongs into a field that was left out, where the body's dataclass says."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    owner = _dataclass_in(body.field_info.annotation) if body is not None else None
+    named = {item.name: item.metadata.get("example") for item in dataclasses.fields(owner)} if owner else {}
+    if not path or (example := named.get(str(path[0]))) is None:
+        return ""
+    return f"such as {json.dumps({path[0]: example})}"
 
 
 def _fields_at(request: Request, path: list[Any]) -> list[str]:

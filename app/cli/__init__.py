@@ -9,7 +9,7 @@ estimate.py  inspect.py                                offline: estimate, inspec
 serve.py  demo.py  migrate.py                          this machine's service
 train.py  jobs.py  checkpoints.py  datasets.py  workers.py   over the API
 progress.py     a job's event stream as a live bar, or as plain lines
-report.py  difference.py  result.py                    how reports, diffs and results look
+report.py  difference.py  result.py  job_report.py      how reports, diffs, results and evaluations look
 """
 
 from app.cli.commands import app

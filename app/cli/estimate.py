@@ -33,7 +33,7 @@ def estimate_command(  # noqa: PLR0913 - the options of a command
     num_envs: Annotated[int, typer.Option(help="Environments stepped at once.")] = 16,
     num_steps: Annotated[int, typer.Option(help="Steps of each between two updates.")] = 128,
     num_minibatches: Annotated[int, typer.Option(help="Minibatches an epoch is cut into.")] = 4,
-    precision: Annotated[str, typer.Option(help="fp32, tf32 or bf16.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, tf32, bf16 or auto.")] = "fp32",
     cpu: Annotated[
         bool, typer.Option("--cpu", help="Memory for training on the CPU instead of a GPU.")
     ] = False,

@@ -26,13 +26,24 @@ def draw_job(job: Json) -> Group:
     if job["checkpoints"]:
         parts.append(draw_checkpoints(job["checkpoints"]))
     if job["result"]:
-        parts.append(draw_result(job["result"]))
+        listed = (job.get("config") or {}).get("datasets", [])
+        parts.append(draw_result(job["result"], {each["id"]: each["name"] for each in listed}))
     return terminal.stack(*parts)
 
 
-def draw_result(result: Json) -> Group:
+def draw_result(result: Json, names: Mapping[str, str] | None = None) -> Group:
+    """What a policy did on each dataset alone, under its name (by id, else the id) where there are several."""
+    evaluations = result.get("evaluations") or {"": result["evaluation"]}
+    parts: list[RenderableType] = []
+    for dataset_id, evaluation in evaluations.items():
+        name = (names or {}).get(dataset_id, dataset_id)
+        title = [Text(terminal.plain(name), style="bold")] if len(evaluations) > 1 else []
+        parts += [*title, draw_evaluation(evaluation), Text()]
+    return Group(*parts[:-1], Text(CAUTION, style="dim"))
+
+
+def draw_evaluation(evaluation: Json) -> Group:
     """What a policy did on each span, beside its baselines, and the verdict in words."""
-    evaluation = result["evaluation"]
     table = terminal.grid(
         "span",
         "strategy",
@@ -50,7 +61,7 @@ def draw_result(result: Json) -> Group:
     )
     words = [Text(f"{spans}. After costs." if not evaluation["before_costs"] else f"{spans}.", style="dim")]
     words += [Text(f"• {terminal.plain(line)}") for line in evaluation["verdict"]]
-    return Group(table, Text(), *words, Text(CAUTION, style="dim"))
+    return Group(table, Text(), *words)
 
 
 STRATEGIES = (("policy", "policy"), ("buy & hold", "buy_and_hold"), ("SMA 20/100", "sma_cross"))
@@ -124,7 +135,7 @@ def _facts(job: Json) -> Iterable[tuple[str, Any]]:
     yield "network", figures.chain(job["obs_dim"], job["hidden_dims"], "actions")
     yield "because", job["reasons"].get("hidden_dims")
     yield "tier", f"{job['tier']} — {job['reasons'].get('tier', '')}"
-    yield "dataset", job["dataset_id"]
+    yield "dataset", ", ".join(job.get("dataset_ids") or [job["dataset_id"]])
     yield "progress", _progress(job["progress"])
     yield "checkpoint", f"{job['predicted_bytes']:,} bytes, predicted"
     times = [

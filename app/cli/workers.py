@@ -7,8 +7,7 @@ from app.cli.options import SERVICE, AsJson, Url, connect
 def workers_command(*, url: Url = SERVICE, as_json: AsJson = False) -> None:
     """Show the workers that consume, with their devices."""
     with connect(url) as client:
-        found = client.workers()
-    rows = found["items"] if isinstance(found, dict) else found
+        rows = client.workers()
     if as_json:
         terminal.print_json(rows)
         return

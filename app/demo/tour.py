@@ -14,6 +14,7 @@ from app.demo.home import PORT, SMALL_TIMESTEPS, TIER, DemoOptions, prepare_home
 from app.demo.view import View
 from app.local import LocalStack
 from app.market.declarations import Declarations
+from app.market.trading import Costs
 from app.network.tiers import TIERS
 from app.settings import Settings
 
@@ -31,6 +32,9 @@ DECLARATIONS = Declarations(
 """What the file does not say by itself; its prices carry the split of 2014, and no dividend was paid."""
 
 ORIGIN = {"source": "gym-anytrading 2.0.0 on PyPI; upstream Yahoo Finance", "licence": "MIT"}
+
+COSTS = Costs(fee_bps=1.0, half_spread_bps=1.0, slippage=0.02, borrow_bps_per_year=300.0)
+"""What trading a large US share costs about: a stated assumption of the demo."""
 
 OBS_DIM = 5_300
 """53 features of 100 bars."""
@@ -87,7 +91,13 @@ def upload_bars(client: Client, view: View) -> Json:
 def train_policy(client: Client, dataset: Json, timesteps: int, view: View) -> tuple[Json, Json]:
     """Submit the main job, follow it to its end; the job and its checkpoint."""
     view.step("Training through POST /jobs")
-    spec = {"dataset": dataset["id"], "total_timesteps": timesteps, "tier": TIER, "name": "demo"}
+    spec = {
+        "dataset": dataset["id"],
+        "total_timesteps": timesteps,
+        "environment": {"costs": asdict(COSTS)},
+        "tier": TIER,
+        "name": "demo",
+    }
     submitted = client.submit_job(spec)
     view.passed(checks.check_network(submitted, OBS_DIM, TIERS[TIER].hidden_dims))
     view.say(f"its checkpoint will have {submitted['predicted_bytes']:,} bytes, said before the first step")
@@ -119,6 +129,7 @@ def train_other(client: Client, dataset: Json, view: View) -> Json:
     spec = {
         "dataset": dataset["id"],
         "total_timesteps": SMALL_TIMESTEPS,
+        "environment": {"costs": asdict(COSTS)},
         "tier": TIER,
         "hidden_dims": list(SMALL_DIMS),
         "name": "demo, smaller",

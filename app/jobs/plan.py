@@ -4,6 +4,7 @@ The API makes it when a job is submitted, to check it and to predict the checkpo
 keeps it as plain types; the worker reads it back and trains by it.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from app.market.splits import Fold, Span
 from app.market.trading import EnvSpec
 from app.network.config import PPOConfig
 from app.network.contents import Provenance
+from app.network.first_layer import WindowGeometry
 from app.network.pickle_size import TensorSpec
 from app.network.run_memory import RunPlan
 from app.network.shape import NetworkShape
@@ -21,19 +23,41 @@ from app.network.tiers import find_tier
 
 INDEX_BYTES, FLOAT_BYTES = 8, 4
 
+MONEY_BYTES = 5 * 8
+"""Per bar on the device beside the features: open, close, sigma, NATR, bars of a year."""
+
+EPISODE_BYTES = 2 * 8
+"""Per bar: whether an episode may start there, and where one must end."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDataset:
+    """A dataset of the run, and how its own rows are split."""
+
+    id: str
+    name: str
+    sha256: str
+    rows: int
+    declarations: dict[str, Any]
+    fold: Fold
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Self:
+        """Rebuild from `dataclasses.asdict`."""
+        return cls(**{**values, "fold": Fold(**{k: Span(**span) for k, span in values["fold"].items()})})
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is trained, on what, and how."""
+    """What is trained, on what, and how; all datasets share the schema and, within a fold, its dates."""
 
     job_id: str
     tier: str
     ppo: PPOConfig
     schema: FeatureSchema
     environment: EnvSpec
-    fold: Fold
+    datasets: tuple[PlannedDataset, ...]
     scale_features: bool
-    dataset: dict[str, Any]
 
     @property
     def shape(self) -> NetworkShape:
@@ -49,30 +73,38 @@ class TrainingPlan:
         )
 
     @property
+    def dataset_ids(self) -> tuple[str, ...]:
+        """Registry ids of the datasets, in the order of the request."""
+        return tuple(dataset.id for dataset in self.datasets)
+
+    @property
     def run_plan(self) -> RunPlan:
         """What the sizes of memory and file depend on beside shape and configuration."""
         device_type = find_tier(self.tier).device_type
-        account = self.schema.lookback * len(self.schema.account) * FLOAT_BYTES
-        rows = int(self.dataset["rows"])
+        rows = sum(dataset.rows for dataset in self.datasets)
         return RunPlan(
             device_type=device_type,
-            rollout_bytes_per_step=INDEX_BYTES + account,
-            dataset_bytes=rows * (len(self.schema.names) * FLOAT_BYTES + 4 * 8),
+            rollout_bytes_per_step=INDEX_BYTES,
+            windows=self._windows(),
+            sliding_row_bytes=len(self.schema.account) * FLOAT_BYTES,
+            episode_length=self.environment.episode_length,
+            dataset_bytes=rows * (len(self.schema.names) * FLOAT_BYTES + MONEY_BYTES + EPISODE_BYTES),
             env_state=self._env_specs(device_type),
-            provenance=self.provenance(self._blank_scaler()),
+            provenance=self.provenance(self._blank_scalers()),
         )
 
-    def provenance(self, scaler: RobustScaler | None) -> Provenance:
-        """What the checkpoint says of its origin; equal sizes whatever the scaler's values."""
+    def provenance(self, scalers: Mapping[str, RobustScaler]) -> Provenance:
+        """What the checkpoint says of its origin; equal sizes whatever the scalers' values.
+
+        `scalers` are by dataset id, empty where features are not scaled. One dataset stands as such; of
+        several each keeps its own hash, split and scaler.
+        """
         schema = {**self.schema.plain(), "hash": self.schema.hash, "min_history": self.schema.min_history}
-        origin = {
-            **self.dataset,
-            "fold": asdict(self.fold),
-            "environment": self.environment.plain(),
-            "job_id": self.job_id,
-        }
-        normaliser = None if scaler is None else {"kind": "robust", **scaler.plain()}
-        return Provenance(feature_schema=schema, normaliser=normaliser, dataset=origin)
+        schema |= {"own_hash": self.schema.own_hash} if self.schema.own else {}
+        run = {"environment": self.environment.plain(), "job_id": self.job_id}
+        listed = [asdict(dataset) for dataset in self.datasets]
+        origin = {**listed[0], **run} if len(listed) == 1 else {"datasets": listed, **run}
+        return Provenance(feature_schema=schema, normaliser=self._normaliser(scalers), dataset=origin)
 
     def plain(self) -> dict[str, Any]:
         """The plan as plain types, as the job's row keeps it."""
@@ -81,9 +113,8 @@ class TrainingPlan:
             "ppo": self.ppo.plain(),
             "schema": self.schema.plain(),
             "environment": self.environment.plain(),
-            "fold": asdict(self.fold),
+            "datasets": [asdict(dataset) for dataset in self.datasets],
             "scale_features": self.scale_features,
-            "dataset": self.dataset,
         }
 
     @classmethod
@@ -95,16 +126,37 @@ class TrainingPlan:
             ppo=PPOConfig.from_plain({**values["ppo"], "hidden_dims": tuple(values["ppo"]["hidden_dims"])}),
             schema=FeatureSchema.from_plain(values["schema"]),
             environment=EnvSpec.from_plain(values["environment"]),
-            fold=Fold(**{name: Span(**span) for name, span in values["fold"].items()}),
+            datasets=tuple(PlannedDataset.from_plain(each) for each in _datasets(values)),
             scale_features=values["scale_features"],
-            dataset=values["dataset"],
         )
+
+    def _windows(self) -> WindowGeometry:
+        """The windows of training, at most: gaps between bars leave fewer rows."""
+        spans = [dataset.fold.train for dataset in self.datasets]
+        rows = sum(span.stop - span.start for span in spans)
+        return WindowGeometry(self.schema.lookback, len(self.schema.names), max(1, rows), len(spans))
 
     def _env_specs(self, device_type: Any) -> dict[str, TensorSpec]:
         schema = self.schema
         specs = trading_state_specs(self.ppo.num_envs, schema.lookback, len(schema.account), device_type)
         return {name: TensorSpec(size, dtype) for name, (size, dtype) in specs.items()}
 
-    def _blank_scaler(self) -> RobustScaler | None:
+    def _blank_scalers(self) -> dict[str, RobustScaler]:
         width = len(self.schema.names)
-        return RobustScaler((0.0,) * width, (1.0,) * width) if self.scale_features else None
+        blank = RobustScaler((0.0,) * width, (1.0,) * width)
+        return {dataset.id: blank for dataset in self.datasets} if self.scale_features else {}
+
+    def _normaliser(self, scalers: Mapping[str, RobustScaler]) -> dict[str, Any] | None:
+        """The one scaler, or each dataset's under the hash of its bars; None where features are not scaled."""
+        if not scalers:
+            return None
+        if len(self.datasets) == 1:
+            return {"kind": "robust", **scalers[self.datasets[0].id].plain()}
+        by_hash = {dataset.sha256: scalers[dataset.id].plain() for dataset in self.datasets}
+        return {"kind": "robust_by_dataset", "datasets": by_hash}
+
+
+def _datasets(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The datasets of a row; before a job could have several, `dataset` and `fold` stood in their place."""
+    listed: list[dict[str, Any]] | None = values.get("datasets")
+    return listed if listed is not None else [{**values["dataset"], "fold": values["fold"]}]

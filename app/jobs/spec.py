@@ -1,12 +1,20 @@
 """JobSpec: what a user asks for when submitting a training job."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
-from app.market.trading import EnvSpec
+from app.errors import InvalidConfig, LimitExceeded
+from app.market.trading import RETAIL_COSTS, EnvSpec
 
 TrainingMode = Literal["standard", "quick", "extended"]
 UseCase = Literal["quick", "production", "complex", "limited_data", "extended"]
+
+EXAMPLE = "example"
+"""Key of a field's metadata: a value that shows a user who left it out what belongs there."""
+
+MAX_DATASETS = 100
+"""Most datasets of one job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +23,10 @@ class JobSpec:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True, "extra": "forbid"}
 
-    dataset: str
-    """Id or name of the dataset to train on."""
+    dataset: str | None = None
+    """Id or name of the dataset to train on; not beside `datasets`."""
+    datasets: list[str] | None = None
+    """Ids or names of several datasets of the same bar, all trained on at once; each is evaluated alone."""
     total_timesteps: int
     """Environment steps to train for, over all environments."""
     name: str = ""
@@ -36,12 +46,47 @@ class JobSpec:
     lookback: int = 100
     """Closed bars that an observation shows."""
     features: list[str] | None = None
-    """Names of the market features to use, in order; all 48 of schema v1 where left out."""
+    """Features to use, in order: market features and feature columns of the datasets' own, by name. Left out:
+    all 48 of schema v1, then every own column that all the datasets have."""
     scale_features: bool = True
     """Scale features by median and interquartile range of the training span; the checkpoint keeps the scaler."""
-    environment: EnvSpec = field(default_factory=EnvSpec)
-    """Costs (never silently zero), actions, reward and episode length."""
+    environment: EnvSpec = field(metadata={EXAMPLE: {"costs": asdict(RETAIL_COSTS)}})
+    """Costs, which must be stated, 0 included; actions, reward and episode length."""
+    folds: int | None = None
+    """Walk-forward folds, of which a job trains one: training always begins at the first bar and grows. One
+    split of 60/20/20 where left out."""
+    fold: int | None = None
+    """Which of the folds, from 1; the last where left out."""
+    walk_forward: str | None = None
+    """A name of your choice that the jobs of all folds share; their evaluations then show all folds together."""
     initial_checkpoint: str | None = None
     """Id or alias of a checkpoint of the same shape to start from instead of fresh weights."""
     max_attempts: int | None = None
     """Attempts that may crash or be lost before the job fails; the service's setting where left out."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidConfig unless `dataset` or `datasets` names what to train on."""
+        hint = "dataset for one, datasets for one or more"
+        if self.dataset is not None and self.datasets is not None:
+            raise InvalidConfig("dataset and datasets are both given", hint=hint, pointer="datasets")
+        if self.dataset is None and not self.datasets:
+            raise InvalidConfig("no dataset is named", hint=hint, pointer="datasets")
+        count = len(self.dataset_names)
+        if count > MAX_DATASETS:
+            raise LimitExceeded("datasets", limit=MAX_DATASETS, actual=count, pointer="datasets")
+        if self.walk_forward is not None:
+            _check_group(self.walk_forward, self.folds)
+
+    @property
+    def dataset_names(self) -> tuple[str, ...]:
+        """Ids or names of all datasets to train on, in the order given."""
+        return (self.dataset,) if self.dataset is not None else tuple(self.datasets or ())
+
+
+def _check_group(name: str, folds: int | None) -> None:
+    if folds is None:
+        hint = "give folds, the number of the group's jobs"
+        raise InvalidConfig("a walk_forward group has no folds", hint=hint, pointer="folds")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name):
+        hint = "1 to 60 letters, digits, `_`, `.` or `-`"
+        raise InvalidConfig(f"walk_forward is {name[:80]!r}", hint=hint, pointer="walk_forward")

@@ -15,7 +15,7 @@ import numpy as np
 from app.errors import InvalidInput
 from app.market.bars import Bars
 from app.market.calendars import IntArray
-from app.market.doubts import Segments
+from app.market.checks import Segments
 from app.market.findings import refuse_one
 from app.market.schema import WARMUP_BARS
 from app.network.shape import DOCUMENTED
@@ -25,6 +25,9 @@ HORIZON = 2
 
 EMBARGO = 100
 """Fewest bars between two spans."""
+
+MAX_FOLDS = 20
+"""Most walk-forward folds; each is a training run of its own."""
 
 MIN_DECISIONS = 20
 """Fewest decisions in a span."""
@@ -100,17 +103,38 @@ def split_folds(
     """`count` anchored folds: training always starts at the first decision and grows by a block a fold.
 
     What follows the first `first_train` of the decisions is cut into count + 1 blocks; fold k validates
-    on block k and tests on block k + 1, each less the gap at its start. Raises as `split_fold` does.
+    on block k and tests on block k + 1. The gaps are taken from the ends of training and validation, so
+    that the test spans lie side by side and join to one. Raises as `split_fold` does.
     """
-    if count < 1 or not 0 < first_train < 1:
-        hint = "count from 1, first_train between 0 and 1"
-        raise InvalidInput(f"count is {count}, first_train {first_train}", hint=hint, pointer="count")
+    if not 1 <= count <= MAX_FOLDS or not 0 < first_train < 1:
+        hint = f"1 to {MAX_FOLDS} folds, first_train between 0 and 1"
+        raise InvalidInput(f"{count} folds, first_train {first_train}", hint=hint, pointer="folds")
     rows, gap = _decisions(bars, lookback), _gap(lookback, embargo)
     edges = [round(len(rows) * (first_train + (1 - first_train) * k / (count + 1))) for k in range(count + 2)]
     return tuple(
-        _fold(rows[: edges[k]], rows[edges[k] + gap : edges[k + 1]], rows[edges[k + 1] + gap : edges[k + 2]])
+        _fold(
+            rows[: max(0, edges[k] - gap)],
+            rows[edges[k] : max(edges[k], edges[k + 1] - gap)],
+            rows[edges[k + 1] : edges[k + 2]],
+        )
         for k in range(count)
     )
+
+
+def choose_fold(bars: Bars, lookback: int, folds: int | None = None, fold: int | None = None) -> Fold:
+    """The fold that a run is for: 60/20/20, or number `fold` (from 1; the last unless given) of `folds`.
+
+    Raises InvalidInput for a number that there is not, else as `split_folds` does.
+    """
+    if folds is None:
+        if fold is not None:
+            raise InvalidInput(f"fold is {fold} of no folds", hint="give folds too", pointer="fold")
+        return split_fold(bars, lookback)
+    made = split_folds(bars, folds, lookback)
+    number = folds if fold is None else fold
+    if not 1 <= number <= folds:
+        raise InvalidInput(f"fold is {number} of {folds}", hint=f"1 to {folds}", pointer="fold")
+    return made[number - 1]
 
 
 def _decisions(bars: Bars, lookback: int) -> IntArray:

@@ -15,6 +15,9 @@ STRICT: dict[str, Any] = {**DOCUMENTED, "extra": "forbid"}
 MAX_TARGETS = 1_001
 """Most positions in a discrete grid."""
 
+MAX_COST = 10_000.0
+"""Largest value of each cost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -22,23 +25,23 @@ class Costs:
 
     A fill pays |Δposition| · ((fee_bps + half_spread_bps)/10⁴ + slippage · NATR) of the equity, where
     position is a fraction of equity and NATR is the average true range over the price at the decision.
-    The defaults are those of a liquid crypto or FX retail account; state your own.
+    Nothing has a default: what trading costs is stated, 0 included.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    fee_bps: float = 5.0
+    fee_bps: float
     """Fee per traded notional, in basis points."""
-    half_spread_bps: float = 1.0
+    half_spread_bps: float
     """Half the bid-ask spread, in basis points: a market order fills this far from the open."""
-    slippage: float = 0.02
+    slippage: float
     """Further distance of the fill, as a fraction of the average true range."""
-    borrow_bps_per_year: float = 300.0
+    borrow_bps_per_year: float
     """Yearly cost of a short position, in basis points of its notional, paid per bar."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            _check_number(item.name, getattr(self, item.name), 0.0, 10_000.0)
+            _check_number(item.name, getattr(self, item.name), 0.0, MAX_COST)
 
     @property
     def free(self) -> bool:
@@ -93,8 +96,8 @@ class EnvSpec:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    costs: Costs = field(default_factory=Costs)
-    """What trading costs."""
+    costs: Costs
+    """What trading costs; has no default."""
     actions: ActionSpec = field(default_factory=ActionSpec)
     """Which positions can be chosen."""
     reward: RewardKind = "log_return"
@@ -140,5 +143,5 @@ def _check_number(name: str, value: float, low: float, high: float) -> None:
         raise InvalidConfig(f"{name} is {value!r}", hint=f"a number from {low:g} to {high:g}", pointer=name)
 
 
-DEFAULT_ENV = EnvSpec()
-"""The environment where a request names no other."""
+RETAIL_COSTS = Costs(fee_bps=5.0, half_spread_bps=1.0, slippage=0.02, borrow_bps_per_year=300.0)
+"""About what a liquid crypto or FX retail account costs: an example, not your costs."""

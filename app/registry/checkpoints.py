@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from app.errors import NotFound
 from app.jobs.lifecycle import FINISH
 from app.registry.attempts import Hold
+from app.registry.jobs import datasets_of
 from app.registry.tables import Alias, Checkpoint, Job, Tag, utc_now
 
 MOST_ANCESTORS = 1_000
@@ -60,6 +61,18 @@ def ancestors_of(session: Session, checkpoint: Checkpoint, most: int = MOST_ANCE
         found.append(parent)
         parent = session.scalars(select(Checkpoint.parent_id).where(Checkpoint.id == parent)).first()
     return tuple(found)
+
+
+def files_of(session: Session, ids: Sequence[str]) -> tuple[str, ...]:
+    """Hashes of the files of these checkpoints, each once, in no order."""
+    return tuple(sorted(set(session.scalars(select(Checkpoint.sha256).where(Checkpoint.id.in_(ids))))))
+
+
+def checkpoint_datasets(session: Session, rows: Sequence[Checkpoint]) -> dict[str, list[str]]:
+    """Ids of the datasets that each checkpoint's job trained on, by checkpoint id; empty for an upload's."""
+    by_job = datasets_of(session, {row.job_id for row in rows if row.job_id is not None})
+    own = {row.id: [] if row.dataset_id is None else [row.dataset_id] for row in rows}
+    return {row.id: by_job.get(row.job_id or "", own[row.id]) for row in rows}
 
 
 def list_checkpoints(

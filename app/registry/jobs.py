@@ -1,6 +1,6 @@
 """Jobs: add, find, list, withdraw, ask to cancel, resume."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -10,13 +10,20 @@ from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, refuse_m
 from app.registry.attempts import move_job
 from app.registry.events import record_event
 from app.registry.outbox import add_message
-from app.registry.tables import Dataset, Job, utc_now
+from app.registry.tables import Dataset, Job, JobDataset, utc_now
 
 
-def add_job(session: Session, job: Job) -> Job:
-    """Accept a job: its row, its first event and its wake-up, in one transaction."""
+def add_job(session: Session, job: Job, dataset_ids: Sequence[str] = ()) -> Job:
+    """Accept a job: its row, its datasets, its first event and its wake-up, in one transaction.
+
+    Without `dataset_ids` it trains on `job.dataset_id` alone.
+    """
     session.add(job)
     session.flush()
+    used = dataset_ids or (job.dataset_id,)
+    session.add_all(
+        JobDataset(job_id=job.id, position=place, dataset_id=each) for place, each in enumerate(used)
+    )
     record_event(session, job.id, "state", {"state": str(State.QUEUED)})
     add_message(session, job)
     return job
@@ -42,8 +49,19 @@ def list_jobs(
     query = select(Job).order_by(Job.id.desc()).limit(limit)
     query = query.where(Job.id < before) if before else query
     query = query.where(Job.state == state) if state else query
-    query = query.where(Job.dataset_id == dataset_id) if dataset_id else query
+    if dataset_id:
+        used = select(JobDataset.job_id).where(JobDataset.dataset_id == dataset_id)
+        query = query.where(Job.id.in_(used))
     return session.scalars(query).all()
+
+
+def datasets_of(session: Session, job_ids: Collection[str]) -> dict[str, list[str]]:
+    """Ids of the datasets that these jobs train on, by job id, in the order of the request."""
+    query = select(JobDataset).where(JobDataset.job_id.in_(job_ids))
+    found: dict[str, list[str]] = {}
+    for row in session.scalars(query.order_by(JobDataset.job_id, JobDataset.position)):
+        found.setdefault(row.job_id, []).append(row.dataset_id)
+    return found
 
 
 def count_by_state(session: Session) -> dict[str, int]:
@@ -74,12 +92,13 @@ def cancel(session: Session, job_id: str) -> Job:
 def resume(session: Session, job_id: str) -> Job:
     """Queue a failed or cancelled job again, from its last checkpoint where it has one."""
     job = get_job(session, job_id)
-    dataset = session.get(Dataset, job.dataset_id)
-    if dataset is None or dataset.deleted_at is not None:
-        raise NotFound(
-            f"the dataset {job.dataset_id} of job {job_id} was deleted",
-            hint="upload it again and submit anew",
-        )
+    for dataset_id in datasets_of(session, [job_id]).get(job_id, [job.dataset_id]):
+        dataset = session.get(Dataset, dataset_id)
+        if dataset is None or dataset.deleted_at is not None:
+            raise NotFound(
+                f"the dataset {dataset_id} of job {job_id} was deleted",
+                hint="upload it again and submit anew",
+            )
     values = {"desired": str(Desired.RUN), "failures": 0, "ended_at": None, "error": None}
     resumed = move_job(session, job_id, RESUME, values=values)
     if resumed is None:

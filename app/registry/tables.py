@@ -1,4 +1,4 @@
-"""The registry's tables: datasets, jobs with attempts, events and metrics, checkpoints, workers, outbox.
+"""The registry's tables: datasets, jobs with their datasets, attempts, events and metrics, checkpoints, workers, outbox.
 
 Times are UTC; lease times are the database's own clock in epoch seconds, so that machines whose clocks
 differ agree on who holds a job.
@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -75,6 +76,7 @@ class Dataset(Base):
     ends_at: Mapped[datetime]
     declarations: Mapped[dict[str, Any]]
     report: Mapped[dict[str, Any]]
+    chart_svg: Mapped[str | None] = mapped_column(Text, deferred=True)  # read for itself alone
     source: Mapped[str] = mapped_column(Text, default="")
     licence: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -113,9 +115,20 @@ class Job(Base):
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     resume_from: Mapped[str | None] = mapped_column(String(40))
+    walk_forward: Mapped[str | None] = mapped_column(String(60), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+class JobDataset(Base):
+    """A dataset that a job trains on; `Job.dataset_id` is the one at position 0."""
+
+    __tablename__ = "job_datasets"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
 
 
 class Attempt(Base):
@@ -185,6 +198,76 @@ class Checkpoint(Base):
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     deleted_at: Mapped[datetime | None]
+
+
+class Opening(Base):
+    """A run's look at a test span; made before the look, once for each run and dataset."""
+
+    __tablename__ = "openings"
+    __table_args__ = (UniqueConstraint("job_id", "dataset_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
+    dataset_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    first_row: Mapped[int] = mapped_column(BigInteger)
+    stop_row: Mapped[int] = mapped_column(BigInteger)
+    opened_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class JobEvaluation(Base):
+    """How a job's policy was judged on one dataset; bar-by-bar returns and the chart lie in the storage."""
+
+    __tablename__ = "evaluations"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    place: Mapped[int]
+    opening: Mapped[int]
+    deflated_sharpe: Mapped[float | None]
+    beats_holding: Mapped[bool | None]
+    looks_overfitted: Mapped[bool]
+    document: Mapped[dict[str, Any]]
+    curves: Mapped[list[Any]]
+    returns_sha256: Mapped[str] = mapped_column(String(64))
+    chart_sha256: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class SpanFigures(Base):
+    """The main figures of an evaluation on one span, to sort and filter by."""
+
+    __tablename__ = "evaluation_spans"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "dataset_id"], ["evaluations.job_id", "evaluations.dataset_id"], ondelete="CASCADE"
+        ),
+    )
+
+    job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    span: Mapped[str] = mapped_column(String(20), primary_key=True)
+    first_bar: Mapped[datetime]
+    last_bar: Mapped[datetime]
+    periods: Mapped[int] = mapped_column(BigInteger)
+    total_return: Mapped[float]
+    cagr: Mapped[float | None]
+    volatility: Mapped[float | None]
+    sharpe: Mapped[float | None]
+    sharpe_low: Mapped[float | None]
+    sharpe_high: Mapped[float | None]
+    sortino: Mapped[float | None]
+    max_drawdown: Mapped[float]
+    calmar: Mapped[float | None]
+    turnover: Mapped[float]
+    cost_paid: Mapped[float]
+    exposure: Mapped[float]
+    hit_rate: Mapped[float | None]
+    trades: Mapped[int] = mapped_column(BigInteger)
+    sharpe_per_bar: Mapped[float | None]
+    excess_per_year: Mapped[float]
+    excess_low: Mapped[float]
+    excess_high: Mapped[float]
 
 
 class Upload(Base):

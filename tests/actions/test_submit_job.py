@@ -20,7 +20,7 @@ from app.errors import (
 )
 from app.jobs.plan import TrainingPlan
 from app.jobs.spec import JobSpec
-from app.market.trading import ActionSpec, EnvSpec
+from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
 from app.network.archive_size import torch_save_bytes
 from app.network.contents import predicted_contents
 from app.registry.checkpoints import add_checkpoint
@@ -31,6 +31,8 @@ from app.registry.workers import describe_worker, register_worker
 from app.settings import Settings
 from app.storage import Storage
 
+RETAIL = EnvSpec(RETAIL_COSTS)
+
 
 @pytest.fixture(autouse=True)
 def dataset(registry: Database, storage: Storage, settings: Settings) -> None:
@@ -40,7 +42,9 @@ def dataset(registry: Database, storage: Storage, settings: Settings) -> None:
 def test_a_bare_request_gets_the_full_schema_and_the_tiers_network(
     registry: Database, settings: Settings
 ) -> None:
-    job = submit_job(registry, settings, JobSpec(dataset="googl", total_timesteps=100_000)).job
+    job = submit_job(
+        registry, settings, JobSpec(dataset="googl", environment=RETAIL, total_timesteps=100_000)
+    ).job
     assert (job.state, job.tier, job.queue) == ("queued", "cpu", "caliper.cpu")
     assert (job.obs_dim, job.hidden_dims) == (5300, "256,128,64")
     assert "cpu tier" in job.reasons["hidden_dims"]
@@ -62,7 +66,7 @@ def test_every_setting_has_a_reason_and_overrides_say_so(registry: Database, set
 
 def test_the_plan_survives_its_row_and_predicts_the_same_size(registry: Database, settings: Settings) -> None:
     job = submit_job(
-        registry, settings, small_spec(environment=EnvSpec(actions=ActionSpec(kind="gaussian")))
+        registry, settings, small_spec(environment=EnvSpec(RETAIL_COSTS, actions=ActionSpec(kind="gaussian")))
     ).job
     plan = TrainingPlan.from_plain(job.id, job.config)
     assert plan.plain() == job.config
@@ -79,10 +83,14 @@ def test_the_strongest_live_worker_decides_the_tier(registry: Database, settings
         for tier in ("low", "a100"):
             device = {"total_bytes": 42_298_834_944}
             register_worker(session, describe_worker(f"w-{tier}", f"caliper.{tier}", tier, device, {}))
-    job = submit_job(registry, settings, JobSpec(dataset="googl", total_timesteps=10_000)).job
+    job = submit_job(
+        registry, settings, JobSpec(dataset="googl", environment=RETAIL, total_timesteps=10_000)
+    ).job
     assert (job.tier, job.hidden_dims) == ("a100", "1024,512,256")
     assert "strongest tier with a live worker" in job.reasons["tier"]
-    asked = submit_job(registry, settings, JobSpec(dataset="googl", total_timesteps=10_000, tier="low")).job
+    asked = submit_job(
+        registry, settings, JobSpec(dataset="googl", environment=RETAIL, total_timesteps=10_000, tier="low")
+    ).job
     assert (asked.tier, asked.hidden_dims) == ("low", "256,128,64")
 
 
@@ -126,7 +134,9 @@ def test_a_refusal_for_memory_names_what_would_fit(registry: Database, settings:
     tight = settings.model_copy(update={"cpu_memory_bytes": 300_000_000})
     with pytest.raises(DoesNotFit) as caught:
         submit_job(
-            registry, tight, JobSpec(dataset="googl", total_timesteps=100_000, hidden_dims=[4096, 4096])
+            registry,
+            tight,
+            JobSpec(dataset="googl", environment=RETAIL, total_timesteps=100_000, hidden_dims=[4096, 4096]),
         )
     problem = caught.value.problem()
     assert problem["needed_bytes"] > problem["available_bytes"] == 300_000_000
@@ -148,7 +158,7 @@ def test_a_dataset_too_short_for_three_spans_is_refused(
     with short.open("rb") as file:
         accept_dataset(registry, storage, settings, file, name="short", declarations=DAILY_EQUITY)
     with pytest.raises(InvalidDataset, match="E_TOO_SHORT"):
-        submit_job(registry, settings, JobSpec(dataset="short", total_timesteps=1000))
+        submit_job(registry, settings, JobSpec(dataset="short", environment=RETAIL, total_timesteps=1000))
 
 
 def test_one_key_makes_one_job_even_at_once(registry: Database, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The /jobs operations: from submission to cancel and resume, with and without a broker."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -9,12 +10,15 @@ from factories import make_checkpoint, small_spec, upload_googl
 from running_service import Service, eventually, is_problem
 
 from app.jobs.lifecycle import Outcome
+from app.market.trading import RETAIL_COSTS
 from app.registry.attempts import Claim, claim_job, fail_job
 from app.registry.checkpoints import add_checkpoint
 from app.registry.database import Database, Session
 from app.registry.metrics import record_progress
 from app.registry.outbox import next_messages
 from app.storage import Storage
+
+COSTS = asdict(RETAIL_COSTS)
 
 
 @pytest.fixture
@@ -24,8 +28,8 @@ def dataset(registry: Database, storage: Storage, settings: Any) -> str:
 
 def spec(**values: Any) -> dict[str, Any]:
     given = asdict(small_spec(**values))
-    names = ("dataset", "total_timesteps", "hidden_dims", "lookback", "features", "overrides", *values)
-    return {name: given[name] for name in names}
+    names = ("dataset", "environment", "total_timesteps", "hidden_dims", "lookback", "features", "overrides")
+    return {name: given[name] for name in (*names, *values)}
 
 
 def submit(service: Service, key: str | None = None, **values: Any) -> httpx.Response:
@@ -107,8 +111,20 @@ def test_a_key_that_cannot_be_one_is_refused(service: Service, key: Any) -> None
         ({"overrides": {"gama": 0.9}}, 422, "invalid_config", "gama"),
         ({"overrides": {"gamma": 2}}, 422, "invalid_config", "gamma"),
         ({"training_mode": "slow"}, 422, "invalid_input", "training_mode"),
-        ({"environment": {"costs": {"fee": 1}}}, 422, "invalid_input", "environment/costs/fee"),
-        ({"environment": {"costs": {"fee_bps": -1}}}, 422, "invalid_config", "fee_bps"),
+        ({"environment": {"costs": {**COSTS, "fee": 1}}}, 422, "invalid_input", "environment/costs/fee"),
+        ({"environment": {"costs": {**COSTS, "fee_bps": -1}}}, 422, "invalid_config", "fee_bps"),
+        ({"environment": {}}, 422, "invalid_input", "environment/costs"),
+        (
+            {"environment": {"costs": {"fee_bps": 5}}},
+            422,
+            "invalid_input",
+            "environment/costs/half_spread_bps",
+        ),
+        ({"datasets": ["googl"]}, 422, "invalid_config", "datasets"),
+        ({"dataset": None}, 422, "invalid_config", "datasets"),
+        ({"dataset": None, "datasets": []}, 422, "invalid_config", "datasets"),
+        ({"dataset": None, "datasets": ["googl", "googl"]}, 422, "invalid_config", "datasets/1"),
+        ({"dataset": None, "datasets": ["googl", "nowhere"]}, 404, "not_found", "datasets/1"),
         ({"tier": "h9000"}, 422, "invalid_input", "tier"),
         ({"total_timestep": 5}, 422, "invalid_input", "total_timestep"),
         ({"initial_checkpoint": "live"}, 404, "not_found", None),
@@ -134,7 +150,8 @@ def test_a_broken_body_is_refused(service: Service, body: bytes) -> None:
 
 
 def test_numbers_that_json_has_not_are_refused(service: Service, dataset: str) -> None:
-    text = b'{"dataset": "googl", "total_timesteps": 512, "overrides": {"gamma": NaN}}'
+    text = b'{"dataset": "googl", "total_timesteps": 512, "overrides": {"gamma": NaN}, '
+    text += b'"environment": {"costs": %s}}' % json.dumps(COSTS).encode()
     answer = service.post("/jobs", content=text, headers={"content-type": "application/json"})
     is_problem(answer, 422, "invalid_config")
 

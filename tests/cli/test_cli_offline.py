@@ -1,6 +1,7 @@
 """estimate, inspect and diff: on files, without any service."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,21 @@ def test_a_file_against_itself_loads(caliper: CommandLine, checkpoint_files: lis
     done = caliper("diff", checkpoint_files[0], checkpoint_files[0])
     assert "✓ the weights load" in done.stdout
     assert "+0 parameters, +0 bytes" in done.stdout
+
+
+def test_what_is_no_file_is_said_by_name_and_not_waited_for(caliper: CommandLine, tmp_path: Path) -> None:
+    """A pipe without a writer would be opened for ever; a device reads as empty."""
+    os.mkfifo(tmp_path / "line")
+    for path in (tmp_path / "line", Path("/dev/zero")):
+        done = caliper("inspect", path, "--json")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "a device, a pipe or a socket" in done.stderr
+        assert str(path) in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"some words"])
+def test_an_unreadable_file_is_named(caliper: CommandLine, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "odd.pt").write_bytes(content)
+    done = caliper("inspect", tmp_path / "odd.pt", "--json")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "odd.pt" in done.stderr

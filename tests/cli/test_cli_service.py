@@ -57,6 +57,7 @@ PROGRESS = {
     "seconds_left": 5.0,
     "policy_loss": 0.5,
 }
+COSTS = "fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=0"
 EVENTS = (
     (1, "state", {"state": "running", "worker": "gpu-1"}),
     (2, "progress", PROGRESS),
@@ -81,6 +82,8 @@ def test_train_submits_follows_and_shows_the_result(caliper: CommandLine) -> Non
         "googl",
         "--timesteps",
         100,
+        "--costs",
+        COSTS,
         "--hidden",
         "8,4",
         "--set",
@@ -91,6 +94,9 @@ def test_train_submits_follows_and_shows_the_result(caliper: CommandLine) -> Non
     assert done.exit_code == 0
     assert json.loads(caliper.service.asked[0].content) == {
         "dataset": "googl",
+        "environment": {
+            "costs": {"fee_bps": 5, "half_spread_bps": 1, "slippage": 0.02, "borrow_bps_per_year": 0}
+        },
         "total_timesteps": 100,
         "hidden_dims": [8, 4],
         "overrides": {"gamma": 0.995, "activation": "relu"},
@@ -103,15 +109,51 @@ def test_train_submits_follows_and_shows_the_result(caliper: CommandLine) -> Non
     assert "proves nothing about the future" in done.stdout
 
 
+def test_train_on_several_datasets_names_them_all_and_shows_each_result(caliper: CommandLine) -> None:
+    both = dict.fromkeys(("dataset_1", "dataset_2"), RESULT["evaluation"])
+    caliper.service.answers |= {
+        "POST /jobs": job("queued"),
+        "GET /jobs/job_1": job(
+            last_event=3,
+            result={**RESULT, "evaluations": both},
+            dataset_ids=["dataset_1", "dataset_2"],
+            checkpoints=[CHECKPOINT],
+        ),
+        "GET /jobs/job_1/events": stream(*EVENTS),
+    }
+    named = ("--dataset", "btc", "--dataset", "eth")
+    done = caliper("train", *named, "--timesteps", 100, "--costs", COSTS)
+    assert done.exit_code == 0
+    sent = json.loads(caliper.service.asked[0].content)
+    assert sent["datasets"] == ["btc", "eth"]
+    assert "dataset" not in sent
+    assert "dataset_1, dataset_2" in done.stdout
+    assert done.stdout.count("did worse than buy & hold") == 2
+    assert done.stdout.count("proves nothing about the future") == 1
+
+
+def test_costs_must_be_stated_and_be_settings(caliper: CommandLine) -> None:
+    bare = caliper("train", "--dataset", "btc", "--timesteps", 100)
+    assert bare.exit_code == 2
+    assert "--costs" in bare.stderr
+    wrong = caliper("train", "--dataset", "btc", "--timesteps", 100, "--costs", "5 bps")
+    assert wrong.exit_code == 1
+    assert "fee_bps=5,half_spread_bps=1" in wrong.stderr
+    assert caliper.service.asked == []
+
+
 def test_train_json_keeps_stdout_for_the_job(caliper: CommandLine) -> None:
     served(caliper)
-    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--json")
+    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--costs", COSTS, "--json")
     assert json.loads(done.stdout)["state"] == "succeeded"
 
 
 def test_train_detached_returns_at_once(caliper: CommandLine) -> None:
     served(caliper)
-    assert caliper("train", "--dataset", "googl", "--timesteps", 100, "--detach").exit_code == 0
+    assert (
+        caliper("train", "--dataset", "googl", "--timesteps", 100, "--costs", COSTS, "--detach").exit_code
+        == 0
+    )
     assert caliper.service.paths() == ["POST /jobs"]
 
 
@@ -149,7 +191,7 @@ def test_a_refused_job_is_a_message_with_its_hint(caliper: CommandLine) -> None:
         422, "invalid_config", "gamma is 2", hint="a number from 0 to 1", pointer="overrides/gamma"
     )
     caliper.service.answers["POST /jobs"] = refusal
-    done = caliper("train", "--dataset", "googl", "--timesteps", 100)
+    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--costs", COSTS)
     assert done.exit_code == 1
     assert "error: gamma is 2 (at overrides/gamma)" in done.stderr
     assert "hint: a number from 0 to 1" in done.stderr
@@ -159,7 +201,7 @@ def test_a_refused_job_is_a_message_with_its_hint(caliper: CommandLine) -> None:
 def test_a_setting_without_name_or_value_is_refused_before_anything_is_sent(
     caliper: CommandLine, setting: Any
 ) -> None:
-    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--set", setting)
+    done = caliper("train", "--dataset", "googl", "--timesteps", 100, "--costs", COSTS, "--set", setting)
     assert done.exit_code == 1
     assert "is no setting" in done.stderr
     assert caliper.service.asked == []

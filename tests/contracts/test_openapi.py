@@ -1,6 +1,7 @@
 """The OpenAPI document is complete: every operation says what it does, shows an example, and names its errors."""
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from app.api import examples
 from app.api.checkpoint_view import CheckpointDetail, CheckpointView
 from app.api.dataset_view import DatasetView
 from app.api.estimate import SizedNetwork
+from app.api.evaluation_example import REPORT as EVALUATION_EXAMPLE
 from app.api.job_metrics import EXAMPLE as METRICS_EXAMPLE
 from app.api.job_metrics import MetricPoints
 from app.api.job_view import JobDetail, JobView
 from app.api.page import Page
 from app.api.worker_view import WorkerView
+from app.checkpoint.report import CheckpointReport
 from app.jobs.spec import JobSpec
 from app.main import create_app
+from app.market.job_report import JobReport
 from app.settings import Settings
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -27,10 +31,14 @@ PATHS = {
     "/recommendation": {"get"},
     "/datasets": {"get", "post"},
     "/datasets/{dataset_id}": {"get", "delete"},
+    "/datasets/{dataset_id}/chart.svg": {"get"},
     "/jobs": {"get", "post"},
     "/jobs/{job_id}": {"get"},
     "/jobs/{job_id}/cancel": {"post"},
     "/jobs/{job_id}/resume": {"post"},
+    "/jobs/{job_id}/evaluation": {"get"},
+    "/jobs/{job_id}/evaluation.html": {"get"},
+    "/jobs/{job_id}/evaluation.png": {"get"},
     "/jobs/{job_id}/metrics": {"get"},
     "/jobs/{job_id}/events": {"get"},
     "/jobs/{job_id}/log": {"get"},
@@ -149,6 +157,10 @@ def test_the_fields_of_answers_are_described(document: dict[str, Any]) -> None:
         "Tier",
         "Recommendation",
         "JobSpec",
+        "JobReport",
+        "AssetReport",
+        "Evaluation",
+        "SpanResult",
     ):
         undescribed = [
             field for field, schema in schemas[name]["properties"].items() if "description" not in schema
@@ -157,6 +169,33 @@ def test_the_fields_of_answers_are_described(document: dict[str, Any]) -> None:
         assert [field for field in undescribed if "$ref" not in schemas[name]["properties"][field]] == [], (
             name
         )
+
+
+def test_the_report_s_schema_is_its_dataclass_every_field_described(document: dict[str, Any]) -> None:
+    """Inspect answers it, a stored checkpoint carries it; nothing within it goes without words."""
+    schemas, ref = document["components"]["schemas"], {"$ref": "#/components/schemas/CheckpointReport"}
+    inspect = document["paths"]["/checkpoints/inspect"]["post"]["responses"]["200"]["content"]
+    assert inspect["application/json"]["schema"] == ref
+    assert ref in schemas["CheckpointDetail"]["properties"]["report"]["anyOf"]
+    described = [field.name for field in dataclasses.fields(CheckpointReport)]
+    assert list(schemas["CheckpointReport"]["properties"]) == described
+    seen: set[str] = set()
+
+    def follow(value: Any) -> None:
+        if isinstance(value, dict):
+            name = str(value.get("$ref", "")).rpartition("/")[2]
+            if name and name not in seen:
+                seen.add(name)
+                for field, schema in schemas[name]["properties"].items():
+                    target = str(schema.get("$ref", "")).rpartition("/")[2]
+                    words = schema.get("description") or schemas.get(target, {}).get("description")
+                    assert words, f"{name}.{field}"
+                follow(schemas[name])
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            follow(each)
+
+    follow(ref)
+    assert len(seen) >= 10, seen
 
 
 @pytest.mark.parametrize(
@@ -170,6 +209,7 @@ def test_the_fields_of_answers_are_described(document: dict[str, Any]) -> None:
         (examples.WORKER, WorkerView),
         (examples.page_of(examples.JOB), Page[JobView]),
         (METRICS_EXAMPLE, MetricPoints),
+        (EVALUATION_EXAMPLE, JobReport),
     ],
     ids=str,
 )

@@ -124,6 +124,12 @@ def test_the_network_is_left_to_the_tier(tmp_path: Path) -> None:
     played = service()
     tour.train_policy(played.client(), {"id": "dataset_1"}, 3000, RecordingView())
     spec = json.loads(next(request for request in played.asked if request.url.path == "/jobs").content)
+    assert set(spec.pop("environment")["costs"]) == {
+        "fee_bps",
+        "half_spread_bps",
+        "slippage",
+        "borrow_bps_per_year",
+    }
     assert spec == {"dataset": "dataset_1", "total_timesteps": 3000, "tier": "cpu", "name": "demo"}
 
 

@@ -14,11 +14,15 @@ from redis import Redis
 from app.client import Client
 from app.local import LocalStack
 from app.settings import Settings
+from tests.market.making import make_bars
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(420)]
 
 SMALL = {
     "dataset": "googl",
+    "environment": {
+        "costs": {"fee_bps": 5, "half_spread_bps": 1, "slippage": 0.02, "borrow_bps_per_year": 300}
+    },
     "hidden_dims": [8],
     "lookback": 5,
     "features": ["ret_1", "rsi_14"],
@@ -119,6 +123,27 @@ def test_train_inspect_compare_remember(client: Client, tmp_path: Path) -> None:
     assert client.ready()["status"] == "ready"
     again = client.upload_checkpoint(file, name="copy")
     assert again["sha256"] == checkpoints[0]["sha256"]
+
+
+def test_two_datasets_make_one_policy_that_is_judged_on_each(client: Client, tmp_path: Path) -> None:
+    ids = []
+    for seed, name in enumerate(("btc", "eth")):
+        bars = make_bars(1_300, seed=seed)
+        bars.write(tmp_path / f"{name}.parquet")
+        declared = {"calendar": "24x7", "bar_seconds": 3600}
+        file = tmp_path / f"{name}.parquet"
+        ids.append(client.upload_dataset(file, name=name, declarations=declared)["id"])
+    job = client.submit_job({**SMALL, "dataset": None, "datasets": ["btc", "eth"], "total_timesteps": 512})
+    assert job["dataset_ids"] == ids
+    assert list(client.events(job["id"]))[-1].ends_job
+    done = client.job(job["id"])
+    assert done["state"] == "succeeded", done["error"]
+    assert list(done["result"]["evaluations"]) == ids
+    (checkpoint,) = client.checkpoints(job=job["id"])
+    assert checkpoint["dataset_ids"] == ids
+    assert checkpoint["bytes"] == checkpoint["predicted_bytes"]
+    assert [found["id"] for found in client.jobs(dataset="eth")] == [job["id"]]
+    assert client.diff(checkpoint["id"], checkpoint["id"])["lineage"]["checks"][3]["same"] is True
 
 
 def test_a_killed_trainer_and_a_killed_worker_lose_nothing(client: Client) -> None:

@@ -1,15 +1,17 @@
 """One attempt, run in this process: trains, keeps, resumes bit by bit, finishes, and gives way."""
 
 import dataclasses
+import io
 from typing import Any
 
 import pytest
 import torch
 from factories import make_checkpoint, small_spec, upload_googl
 
+from app.actions.accept_dataset import accept_dataset
 from app.actions.cancel_job import cancel_job
 from app.actions.submit_job import submit_job
-from app.market.trading import ActionSpec, EnvSpec
+from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
 from app.registry.attempts import Claim, claim_job, interrupt_job, stop_job
 from app.registry.checkpoints import add_checkpoint, list_checkpoints
 from app.registry.database import Database
@@ -19,6 +21,7 @@ from app.registry.metrics import list_metrics
 from app.registry.tables import Checkpoint, Job
 from app.settings import Settings
 from app.storage import Storage, Stored
+from tests.market.making import make_bars
 from worker import exits
 from worker.run import StopFlag, TrainingRun, progress_pause
 from worker.save import load_checkpoint, save_checkpoint
@@ -86,7 +89,7 @@ def tensors(tree: Any, path: str = "") -> dict[str, torch.Tensor]:
     [
         {},
         {
-            "environment": EnvSpec(actions=ActionSpec(kind="gaussian")),
+            "environment": EnvSpec(RETAIL_COSTS, actions=ActionSpec(kind="gaussian")),
             "overrides": {"num_envs": 4, "num_steps": 32, "layer_norm": True},
         },
         {
@@ -121,7 +124,8 @@ def test_a_job_ends_with_a_checkpoint_of_exactly_the_predicted_size(
     assert checkpoint.report["findings"] == []
     assert done.result is not None
     assert done.result["checkpoint_id"] == checkpoint.id
-    assert [span["name"] for span in done.result["evaluation"]["spans"]] == ["train", "validation", "test"]
+    (evaluation,) = done.result["evaluations"].values()
+    assert [span["name"] for span in evaluation["spans"]] == ["train", "validation", "test"]
 
 
 def test_the_file_is_plain_and_says_where_it_comes_from(desk: Desk) -> None:
@@ -131,7 +135,7 @@ def test_the_file_is_plain_and_says_where_it_comes_from(desk: Desk) -> None:
     tree = torch.load(desk.storage.path(checkpoint.sha256), weights_only=True)
     assert tree["config"]["hidden_dims"] == [8]
     assert tree["dataset"]["job_id"] == job.id
-    assert tree["dataset"]["sha256"] == job.config["dataset"]["sha256"]
+    assert tree["dataset"]["sha256"] == job.config["datasets"][0]["sha256"]
     assert tree["feature_schema"]["names"] == ["ret_1", "rsi_14"]
     assert len(tree["normaliser"]["center"]) == 2
     assert set(tree["versions"]) >= {"caliper", "torch"}
@@ -150,6 +154,56 @@ def test_progress_metrics_and_events_are_recorded(desk: Desk) -> None:
     assert kinds[-2:] == ["checkpoint", "state"]
     assert 512 in steps
     assert desk.job(job).progress["global_step"] == 512
+
+
+def upload_synthetic(desk: Desk, name: str, seed: int, bars: int = 1_300) -> str:
+    made = make_bars(bars, seed=seed)
+    file = io.BytesIO(made.canonical_bytes())
+    stored = accept_dataset(
+        desk.registry, desk.storage, desk.settings, file, name=name, declarations=made.declarations
+    )
+    return stored.id
+
+
+def test_a_job_on_two_datasets_trains_on_both_and_is_judged_on_each(desk: Desk) -> None:
+    ids = [upload_synthetic(desk, "one", 1), upload_synthetic(desk, "other", 2, 1_400)]
+    job = desk.submit(dataset=None, datasets=["one", "other"])
+    assert desk.run(desk.claim(job)) == exits.DONE
+    done = desk.job(job)
+    assert (done.state, done.error) == ("succeeded", None)
+    assert done.result is not None
+    assert list(done.result["evaluations"]) == ids
+    first, second = done.result["evaluations"].values()
+    assert first["spans"][2]["first_bar"] == second["spans"][2]["first_bar"]  # one shared date
+    assert first["spans"][2]["policy"] != second["spans"][2]["policy"]
+    (checkpoint,) = desk.checkpoints(job)
+    assert checkpoint.bytes == checkpoint.predicted_bytes == job.predicted_bytes
+    assert checkpoint.report["findings"] == []
+    tree = torch.load(desk.storage.path(checkpoint.sha256), weights_only=True)
+    shas = [each["sha256"] for each in tree["dataset"]["datasets"]]
+    assert shas == [each["sha256"] for each in job.config["datasets"]]
+    assert tree["normaliser"]["kind"] == "robust_by_dataset"
+    one, other = (tree["normaliser"]["datasets"][sha] for sha in shas)
+    assert one["center"] != other["center"]
+    mean = (first["spans"][2]["policy"]["total_return"] + second["spans"][2]["policy"]["total_return"]) / 2
+    assert checkpoint.metrics["test"]["return"] == pytest.approx(mean)
+
+
+def test_a_run_on_two_datasets_resumes_to_the_very_same_bits(desk: Desk) -> None:
+    for place, name in enumerate(("one", "other")):
+        upload_synthetic(desk, name, place)
+    finals = []
+    for stop in (False, True):
+        job = desk.submit(dataset=None, datasets=["one", "other"])
+        claim = desk.claim(job)
+        if stop:
+            assert desk.run(claim, StopAfter(2)) == exits.STOPPED
+            with desk.registry.write() as session:
+                interrupt_job(session, claim.hold, "test")
+            claim = desk.claim(job)
+        assert desk.run(claim) == exits.DONE
+        finals.append(tensors(load_checkpoint(desk.storage.path(desk.checkpoints(job)[0].sha256))))
+    assert [name for name in finals[0] if not torch.equal(finals[0][name], finals[1][name])] == []
 
 
 def test_a_stopped_run_resumes_to_the_very_same_bits(desk: Desk) -> None:
@@ -184,7 +238,7 @@ def test_only_the_newest_periodic_checkpoint_is_kept(desk: Desk) -> None:
     kept = desk.checkpoints(job)
     assert [checkpoint.kind for checkpoint in kept] == ["final"]
     files = [path for path in desk.storage.objects.rglob("*") if path.is_file()]
-    assert len(files) == 2  # the bars and the final checkpoint
+    assert len(files) == 4  # the bars, the final checkpoint, the returns and the picture of its evaluation
 
 
 def test_a_cancelled_run_can_be_resumed_after_its_stop(desk: Desk) -> None:

@@ -48,8 +48,11 @@ class Fill:
     """Net log return from open[t+1] to open[t+2]."""
     cost_N: Tensor
     """Costs as a fraction of equity."""
+    features_NK: Tensor
+    """The five account features after close[t+1], float64."""
+
     seen_NK: Tensor
-    """The five account features after close[t+1], float32."""
+    """The same as observations hold them, float32."""
 
 
 def open_accounts(count: int, device: torch.device) -> Account:
@@ -75,8 +78,8 @@ def fill(account: Account, market: MarketTensors, costs: Costs, t_N: Tensor, tar
         peak_equity=torch.maximum(account.peak_equity, marked),
         bars_held=torch.where(target_N == 0, 0, torch.where(same_way, account.bars_held + 1, 1)),
     )
-    seen = observe_account(new, marked, market.sigma_T[t_N + 1], moved)
-    return Fill(new, torch.log(equity / before), paid + borrow, seen)
+    features = measure_account(new, marked, market.sigma_T[t_N + 1], moved)
+    return Fill(new, torch.log(equity / before), paid + borrow, features, features.to(torch.float32))
 
 
 def cost_rates(
@@ -84,7 +87,7 @@ def cost_rates(
 ) -> tuple[Tensor, Tensor]:
     """Cost of the fill after bar t, and of borrowing for one bar, as fractions of equity."""
     rate = (costs.fee_bps + costs.half_spread_bps) * 1e-4 + costs.slippage * market.natr_T[t]
-    borrow = costs.borrow_bps_per_year * 1e-4 / market.periods_per_year
+    borrow = costs.borrow_bps_per_year * 1e-4 / market.periods_per_year_T[t]
     return moved * rate, (-target).clamp(min=0.0) * borrow
 
 
@@ -97,7 +100,7 @@ def net_growth(position: Tensor, price_ratio: Tensor, paid: Tensor, borrow: Tens
     return ((1.0 - paid) * (1.0 + position * (price_ratio - 1.0) - borrow)).clamp(min=EQUITY_FLOOR)
 
 
-def observe_account(account: Account, marked_N: Tensor, sigma_N: Tensor, moved_N: Tensor) -> Tensor:
+def measure_account(account: Account, marked_N: Tensor, sigma_N: Tensor, moved_N: Tensor) -> Tensor:
     """The account features [N, 5]: position, PnL/(S·√bars held), tanh(bars held/100), drawdown, |Δposition|."""
     held = account.bars_held.to(torch.float64)
     risk = sigma_N * held.sqrt()
@@ -110,4 +113,4 @@ def observe_account(account: Account, marked_N: Tensor, sigma_N: Tensor, moved_N
         1.0 - marked_N / account.peak_equity,
         moved_N,
     )
-    return torch.stack(values, dim=1).to(torch.float32)
+    return torch.stack(values, dim=1)

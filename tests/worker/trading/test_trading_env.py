@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from app.errors import InvalidConfig, InvalidDataset, InvalidInput
 from app.market.account import trading_state_specs
-from app.market.features import FeatureSchema, compute_features, measure_risk
+from app.market.features import FeatureSchema, compute_features
 from app.market.splits import Span, decision_ranges
-from app.market.trading import ActionSpec, Costs, EnvSpec
+from app.market.trading import RETAIL_COSTS, ActionSpec, Costs, EnvSpec
 from tests.market.making import cut, make_bars
-from tests.worker.trading.reference_env import ReferenceAccount
+from worker.ppo.env import WindowedEnv
+from worker.ppo.sliding import SlidingWindows
+from worker.ppo.window_product import gather_windows
 from worker.trading.env import TradingEnv
 from worker.trading.market import MarketTensors, build_market
 
@@ -31,7 +31,10 @@ FREE = Costs(0, 0, 0, 0)
 def make_env(market: MarketTensors | None = None, spec: EnvSpec | None = None, **more: Any) -> TradingEnv:
     settings_ = {"num_envs": 4, "seed": 1, **more}
     return TradingEnv(
-        market or build_market(BARS, SMALL), ALL, spec or EnvSpec(episode_length=50), **settings_
+        market or build_market(BARS, SMALL),
+        ALL,
+        spec or EnvSpec(RETAIL_COSTS, episode_length=50),
+        **settings_,
     )
 
 
@@ -43,54 +46,6 @@ def random_actions(env: TradingEnv, count: int, seed: int = 0) -> list[torch.Ten
 
 
 MARKETS = {"calm": build_market(BARS, SMALL), "wild": build_market(WILD, SMALL)}
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    market=st.sampled_from(["calm", "wild"]),
-    seed=st.integers(0, 10**6),
-    costs=st.builds(Costs, st.floats(0, 100), st.floats(0, 50), st.floats(0, 2), st.floats(0, 9000)),
-    actions=st.sampled_from(
-        [ActionSpec(), ActionSpec(targets=(-1, -0.4, 0.3, 1)), ActionSpec(kind="gaussian", low=-0.7)]
-    ),
-    length=st.integers(1, 60),
-)
-def test_batched_environment_equals_the_scalar_reference(
-    market: Any, seed: int, costs: Any, actions: ActionSpec, length: int
-) -> None:
-    bars = {"calm": BARS, "wild": WILD}[market]
-    spec = EnvSpec(costs, actions, episode_length=length, ruin_equity=0.5)
-    env = TradingEnv(MARKETS[market], ALL, spec, num_envs=3, seed=seed)
-    risk = measure_risk(bars)
-    ends = {
-        row: stop - 1
-        for start, stop in decision_ranges(bars.segments, lookback=LOOKBACK)
-        for row in range(start, stop)
-    }
-
-    def fresh(row: int) -> ReferenceAccount:
-        return ReferenceAccount(bars, list(risk.sigma), list(risk.natr), costs, row, ends[row], length, 0.5)
-
-    accounts = [fresh(int(row)) for row in env.observe()["t"]]
-    for chosen in random_actions(env, 80, seed):
-        step = env.step(chosen)
-        for i, account in enumerate(accounts):
-            value = float(chosen[i])
-            target = (
-                min(max(value, actions.low), actions.high)
-                if actions.kind == "gaussian"
-                else actions.targets[int(value)]
-            )
-            reward, cost, terminated, truncated = account.step(target)
-            assert float(env.log_return_N[i]) == pytest.approx(reward, abs=1e-9)
-            assert float(env.cost_N[i]) == pytest.approx(cost, abs=1e-9)
-            assert (bool(step.terminated_N[i]), bool(step.truncated_N[i])) == (terminated, truncated)
-            assert int(step.final_parts["t"][i]) == account.row
-            past = ([[0.0] * 5] * LOOKBACK + account.seen)[-LOOKBACK:]
-            np.testing.assert_allclose(step.final_parts["account"][i], past, rtol=1e-5, atol=1e-5)
-            if terminated or truncated:
-                accounts[i] = fresh(int(step.parts["t"][i]))
-                assert not step.parts["account"][i].any()
 
 
 def test_ruin_terminates_and_the_next_episode_is_fresh() -> None:
@@ -117,7 +72,7 @@ def test_a_short_position_that_loses_more_than_all_is_floored() -> None:
 
 
 def test_sum_of_rewards_is_the_logarithm_of_final_equity() -> None:
-    env = make_env(spec=EnvSpec(episode_length=10_000, ruin_equity=1e-6))
+    env = make_env(spec=EnvSpec(RETAIL_COSTS, episode_length=10_000, ruin_equity=1e-6))
     total = torch.zeros(4, dtype=torch.float64)
     alive = torch.ones(4, dtype=torch.bool)
     for actions in random_actions(env, 30):
@@ -221,7 +176,7 @@ def test_an_episode_is_truncated_after_its_length() -> None:
 def test_equal_seeds_give_equal_episodes_and_others_do_not() -> None:
     runs = []
     for seed in (7, 7, 8):
-        env = make_env(num_envs=16, spec=EnvSpec(episode_length=5))
+        env = make_env(num_envs=16, spec=EnvSpec(RETAIL_COSTS, episode_length=5))
         env.reset(seed)
         runs.append([env.step(actions).parts["t"].tolist() for actions in random_actions(env, 12)])
     assert runs[0] == runs[1] != runs[2]
@@ -230,7 +185,7 @@ def test_equal_seeds_give_equal_episodes_and_others_do_not() -> None:
 @pytest.mark.parametrize("reward", ["log_return", "differential_sharpe"])
 @pytest.mark.parametrize("kind", ["discrete", "gaussian"])
 def test_continuing_from_a_state_is_bit_identical(reward: str, kind: str) -> None:
-    spec = EnvSpec(actions=ActionSpec(kind=kind), reward=reward, episode_length=9)
+    spec = EnvSpec(RETAIL_COSTS, actions=ActionSpec(kind=kind), reward=reward, episode_length=9)
     env = make_env(spec=spec, num_envs=6)
     for actions in random_actions(env, 13):
         env.step(actions)
@@ -277,7 +232,9 @@ def test_states_of_other_environments_are_refused() -> None:
 
 
 def test_differential_sharpe_follows_its_recursion() -> None:
-    spec = EnvSpec(reward="differential_sharpe", sharpe_eta=0.05, episode_length=10_000, ruin_equity=1e-6)
+    spec = EnvSpec(
+        RETAIL_COSTS, reward="differential_sharpe", sharpe_eta=0.05, episode_length=10_000, ruin_equity=1e-6
+    )
     env = make_env(spec=spec, num_envs=1)
     a = b = 0.0
     for actions in random_actions(env, 30):
@@ -294,7 +251,7 @@ def test_differential_sharpe_follows_its_recursion() -> None:
 def test_default_schema_gives_5300_columns_once_on_the_device() -> None:
     bars = make_bars(800)
     market = build_market(bars, FeatureSchema())
-    env = TradingEnv(market, Span(0, 800), num_envs=2)
+    env = TradingEnv(market, Span(0, 800), EnvSpec(RETAIL_COSTS), num_envs=2)
     assert env.obs_dim == 5300
     assert env.materialise(env.observe()).shape == (2, 5300)
     assert market.features_TF.shape == (800, 48)
@@ -306,8 +263,29 @@ def test_default_schema_gives_5300_columns_once_on_the_device() -> None:
 def test_environments_that_cannot_be_are_refused() -> None:
     market = MARKETS["calm"]
     with pytest.raises(InvalidConfig):
-        TradingEnv(market, ALL, num_envs=0)
+        TradingEnv(market, ALL, EnvSpec(FREE), num_envs=0)
     with pytest.raises(InvalidDataset, match="E_TOO_SHORT"):
-        TradingEnv(market, Span(0, 100), num_envs=1)
+        TradingEnv(market, Span(0, 100), EnvSpec(FREE), num_envs=1)
     with pytest.raises(InvalidInput):
         build_market(cut(BARS, 0, 3), SMALL)
+
+
+def test_the_trainer_s_windows_and_rest_are_the_observation() -> None:
+    env = make_env()
+    assert isinstance(env, WindowedEnv)
+    stored = SlidingWindows(env.observe()["account"], 120)
+    stored.begin(env.observe()["account"])
+    seen, final = [], []
+    for t, actions in enumerate(random_actions(env, 120)):
+        parts = env.observe()
+        seen.append(parts["account"])
+        step = env.step(actions)
+        for any_parts in (parts, step.final_parts):
+            windows = gather_windows(env.windows.series_TF, env.windows.lookback, any_parts["t"])
+            whole = torch.cat([windows, env.rest(any_parts)], dim=1)
+            assert torch.equal(whole, env.materialise(any_parts))
+            assert all(any(a <= row < b for a, b in env.windows.ranges) for row in any_parts["t"].tolist())
+        final.append(step.final_parts["account"])
+        stored.append(t, step.final_parts["account"], step.terminated_N | step.truncated_N)
+    assert torch.equal(stored.windows(torch.arange(480)), torch.cat(seen))
+    assert torch.equal(stored.final_windows(torch.arange(480)), torch.cat(final))
