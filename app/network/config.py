@@ -8,7 +8,8 @@ from app.errors import InvalidConfig
 from app.network.shape import DOCUMENTED, check_hidden_dims
 
 Activation = Literal["tanh", "relu", "elu", "silu"]
-Precision = Literal["fp32", "tf32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16", "auto"]
+FirstLayerMethod = Literal["auto", "direct", "table", "convolution"]
 
 
 @dataclass(slots=True)
@@ -62,12 +63,21 @@ class PPOConfig:
     """LayerNorm after each trunk layer, before its activation."""
     shared_trunk: bool = True
     """One trunk for actor and critic, or one each."""
+    desired_kl: float | None = None
+    """Adapt the learning rate after each update, by a factor of 1.5, to keep the approximate KL divergence
+    between half and twice this; needs anneal_lr off. None leaves the learning rate alone."""
     norm_obs: bool = False
     """Normalise observations by running mean and variance."""
     norm_reward: bool = False
     """Scale rewards by the running deviation of the discounted return."""
     precision: Precision = "fp32"
-    """Arithmetic of the network: fp32, tf32 (CUDA) or bf16 autocast."""
+    """Arithmetic of the network: fp32, tf32 (CUDA) or bf16 autocast; auto is bf16 where the device multiplies
+    it by its own instructions, else fp32."""
+    first_layer: FirstLayerMethod = "auto"
+    """How the first layer's products with overlapping windows are computed: direct, table (each distinct
+    window once) or convolution; auto takes the fastest by a cost model. All give the same but for rounding."""
+    oom_retry: bool = False
+    """Where memory runs out, repeat the update with minibatches of half the size instead of failing."""
     seed: int = 1
     """Seed of weights, action sampling, shuffling and environments."""
 
@@ -99,6 +109,12 @@ class PPOConfig:
                 f"num_minibatches={self.num_minibatches} does not divide num_envs*num_steps={self.batch_size}",
                 hint="choose a divisor of the batch",
                 pointer="num_minibatches",
+            )
+        if self.desired_kl is not None and self.anneal_lr:
+            raise InvalidConfig(
+                "desired_kl adapts the learning rate that anneal_lr lowers by a plan",
+                hint="anneal_lr=false, or leave desired_kl out",
+                pointer="desired_kl",
             )
         return self
 
@@ -138,7 +154,8 @@ class PPOConfig:
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "activation": ("tanh", "relu", "elu", "silu"),
-    "precision": ("fp32", "tf32", "bf16"),
+    "precision": ("fp32", "tf32", "bf16", "auto"),
+    "first_layer": ("auto", "direct", "table", "convolution"),
 }
 
 FLAGS = (
@@ -150,6 +167,7 @@ FLAGS = (
     "shared_trunk",
     "norm_obs",
     "norm_reward",
+    "oom_retry",
 )
 """Fields that are true or false."""
 
@@ -167,15 +185,19 @@ RANGES: dict[str, tuple[float, float]] = {
     "vf_coef": (0.0, 100.0),
     "max_grad_norm": (1e-9, 1e9),
     "target_kl": (1e-9, 1e3),
+    "desired_kl": (1e-9, 1e3),
     "seed": (0, 2**63 - 1),
 }
 """Smallest and largest allowed value of each numeric field."""
+
+_OPTIONAL = frozenset({"target_kl", "desired_kl"})
+"""Numeric fields that may be None."""
 
 _WHOLE = frozenset({"total_timesteps", "num_envs", "num_steps", "num_minibatches", "update_epochs", "seed"})
 
 
 def _check_range(name: str, value: Any, low: float, high: float) -> None:
-    if value is None and name == "target_kl":
+    if value is None and name in _OPTIONAL:
         return
     numeric = isinstance(value, int if name in _WHOLE else int | float) and not isinstance(value, bool)
     if not numeric or not low <= value <= high:

@@ -1,10 +1,14 @@
+import ast
+import inspect
 import json
+from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from app.errors import InvalidConfig, InvalidShape
-from app.network.config import PPOConfig
+from app.network.config import CHOICES, FLAGS, RANGES, PPOConfig
 
 
 def test_sizes_of_a_batch() -> None:
@@ -41,6 +45,9 @@ def test_plain_goes_through_json_and_back() -> None:
         ("shared_trunk", None),
         ("hidden_dims", "64"),
         ("num_minibatches", 3),
+        ("desired_kl", 0.0),
+        ("desired_kl", 0.01),  # beside anneal_lr, which is on
+        ("oom_retry", 1),
     ],
 )
 def test_bad_values_name_their_field(field: str, value: Any) -> None:
@@ -49,6 +56,21 @@ def test_bad_values_name_their_field(field: str, value: Any) -> None:
         config.check()
     assert caught.value.pointer == field
     assert caught.value.hint
+
+
+def test_every_field_is_documented_and_checked() -> None:
+    (described,) = ast.parse(inspect.getsource(PPOConfig)).body
+    assert isinstance(described, ast.ClassDef)
+    followed = {
+        node.target.id: isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+        and str(after.value.value).endswith(".")
+        for node, after in pairwise(described.body)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    names = {field.name for field in fields(PPOConfig)}
+    assert [name for name in names if not followed[name]] == []
+    assert {*RANGES, *CHOICES, *FLAGS, "hidden_dims"} == names
 
 
 def test_fields_alone_may_be_checked_before_the_batch_is_known() -> None:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from app.network.config import PPOConfig
 from app.network.device_overhead import CUDA_OVERHEADS, device_overheads
+from app.network.first_layer import WindowGeometry
 from app.network.run_memory import MemoryEstimate, RunPlan, run_memory
 from app.network.shape import NetworkShape
 
@@ -77,3 +78,39 @@ def test_each_constant_has_a_source_and_a_basis() -> None:
 def test_the_margin_is_a_tenth_of_the_tensors() -> None:
     assert device_overheads("cuda", 1000)[-1].bytes == 100
     assert len(device_overheads("cuda", 0)) == len(CUDA_OVERHEADS) + 1
+
+
+WINDOWS = WindowGeometry(100, 48, 12_000)
+WINDOWED = RunPlan(device_type="cpu", rollout_bytes_per_step=8, windows=WINDOWS, sliding_row_bytes=20)
+
+
+def test_windows_by_index_and_account_rows_are_stored_not_observations() -> None:
+    memory = run_memory(SHAPE, CONFIG, WINDOWED)
+    per_step = 2 * 8 + 34 + 20 + 8
+    assert _part(memory, "rollout buffer") == 64 * 128 * per_step + 64 * (100 * 20 + 8)
+
+
+def test_a_minibatch_holds_its_indices_and_account_windows_beside_the_first_layer_s() -> None:
+    memory = run_memory(SHAPE, CONFIG, WINDOWED)
+    assert _part(memory, "observations") == 2048 * 8 + 2048 * 2_000
+    assert _part(memory, "first layer") >= 2048 * 4800 * 4  # at least as if windows were written out
+
+
+def test_running_normalisation_writes_observations_out() -> None:
+    memory = run_memory(SHAPE, replace(CONFIG, norm_obs=True), WINDOWED)
+    assert _part(memory, "first layer") == 0
+    assert _part(memory, "observations") == 2 * 2048 * 21_200 + 2048 * 8 + 2048 * 2_000
+
+
+def test_auto_precision_is_bounded_as_bf16() -> None:
+    bf16, auto = (run_memory(SHAPE, replace(CONFIG, precision=kind), RunPlan()) for kind in ("bf16", "auto"))
+    assert (bf16.tensor_bytes, bf16.basis) == (auto.tensor_bytes, auto.basis)
+
+
+def test_the_copy_of_an_update_that_may_be_repeated_lies_on_the_host() -> None:
+    asked = replace(CONFIG, oom_retry=True)
+    card, host = (run_memory(SHAPE, asked, RunPlan(device_type=kind)) for kind in ("cuda", "cpu"))
+    assert _part(card, "copy for oom_retry") == 0
+    assert _part(host, "copy for oom_retry") == _part(host, "weights") + _part(host, "optimizer")
+    without = run_memory(SHAPE, CONFIG, RunPlan(device_type="cpu"))
+    assert host.tensor_bytes - without.tensor_bytes == _part(host, "copy for oom_retry")

@@ -38,6 +38,11 @@ def detect_device(index: int = 0) -> Device:
     return _describe(torch.device("cpu"), "cpu", count_ram_bytes())
 
 
+def waits_for_reads(device: torch.device) -> bool:
+    """Whether the host that reads a value has to wait for the device, as it does for all but the CPU."""
+    return device.type != "cpu"
+
+
 def count_ram_bytes() -> int:
     """Memory that this process may use: the machine's, or its container's limit where that is lower."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

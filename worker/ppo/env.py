@@ -10,7 +10,7 @@ buffer then holds bytes a step instead of kilobytes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -71,4 +71,36 @@ class BatchedEnv(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class WindowSeries:
+    """A series that all environments see through windows of the same length; never changes."""
+
+    series_TF: Tensor
+    """Float32 [T, F], finite; row t is a bar."""
+    lookback: int
+    """Rows of a window."""
+    row_part: str
+    """The part that holds the row which each window ends with, int64 [N]; one more after each step."""
+    ranges: tuple[tuple[int, int], ...]
+    """Half-open ranges of rows that a window may end with, final observations included."""
+    sliding_part: str | None = None
+    """A part [N, L, K] that drops its oldest row and takes one new row each step, and is all 0 where an
+    episode begins; None where there is none."""
+
+
+@runtime_checkable
+class WindowedEnv(BatchedEnv, Protocol):
+    """A BatchedEnv whose observation is a window over a shared series, followed by other columns.
+
+    `materialise(parts)` equals the window [L, F] flattened, oldest row first, then `rest(parts)`. What is
+    known of the windows lets the trainer share the first layer's work among them (first_layer.py).
+    """
+
+    windows: WindowSeries
+
+    def rest(self, parts: ObservationParts) -> Tensor:
+        """The observation's other columns, float32 [B, R]; R may be 0."""
         ...

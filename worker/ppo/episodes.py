@@ -4,19 +4,25 @@ Shape suffixes: T steps, N environments.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
+
+from worker.ppo.distributed import World
 
 RECENT = 100
 """How many finished episodes the reported means are over."""
 
 
 class EpisodeTally:
-    """Return and length so far of N running episodes, and of the last RECENT finished ones."""
+    """Return and length so far of N running episodes, and of the last RECENT finished ones.
 
-    def __init__(self, num_envs: int, device: torch.device) -> None:
+    The finished ones are those of all processes of the `world`.
+    """
+
+    def __init__(self, num_envs: int, device: torch.device, world: World | None = None) -> None:
+        self._world = world or World()
         self._return_N = torch.zeros(num_envs, dtype=torch.float64, device=device)
         self._length_N = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
@@ -32,6 +38,9 @@ class EpisodeTally:
             torch.add(self._length_N, 1, out=length_TN[t])
             self._return_N = torch.where(ended_TN[t], 0.0, return_TN[t])
             self._length_N = torch.where(ended_TN[t], 0, length_TN[t])
+        return_TN, length_TN, ended_TN = (
+            self._world.join(share_TN, dim=1) for share_TN in (return_TN, length_TN, ended_TN)
+        )
         ended = torch.stack([return_TN[ended_TN], length_TN[ended_TN].double()]).tolist()
         self.finished = len(ended[0])
         self._recent.extend(zip(*ended, strict=True))
@@ -45,6 +54,15 @@ class EpisodeTally:
     def mean_length(self) -> float | None:
         """Mean number of steps of recent episodes; None before the first ended."""
         return sum(length for _, length in self._recent) / len(self._recent) if self._recent else None
+
+    @property
+    def recent(self) -> tuple[tuple[float, float], ...]:
+        """Return and length of the finished episodes that the means are over, oldest first."""
+        return tuple(self._recent)
+
+    def recall(self, recent: Iterable[tuple[float, float]]) -> None:
+        """Take up the means where `recent` was read."""
+        self._recent = deque(recent, maxlen=RECENT)
 
     def state_dict(self) -> dict[str, Tensor]:
         """episode_return_N float64 and episode_length_N int64: the running episodes, not the recent ones."""

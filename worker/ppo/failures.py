@@ -42,12 +42,20 @@ def memory_errors(config: PPOConfig, device: torch.device) -> Iterator[None]:
             raise
         raise OutOfDeviceMemory(
             f"{device}: {str(error).splitlines()[0] if str(error) else 'allocation failed'}",
-            hint=f"fewer samples a minibatch (num_minibatches above {config.num_minibatches}), fewer "
-            f"environments or steps (num_envs={config.num_envs}, num_steps={config.num_steps}), or narrower "
-            f"hidden_dims than {config.hidden_dims}",
+            hint=_advise(config),
             pointer="num_minibatches",
             device=str(device),
         ) from error
+
+
+def _advise(config: PPOConfig) -> str:
+    fewer_samples = f"fewer samples a minibatch (num_minibatches above {config.num_minibatches}), "
+    retry = "" if config.oom_retry else "; oom_retry=true takes smaller minibatches by itself"
+    return (
+        f"{fewer_samples if config.minibatch_size > 1 else ''}fewer environments or steps "
+        f"(num_envs={config.num_envs}, num_steps={config.num_steps}), or narrower hidden_dims than "
+        f"{config.hidden_dims}{retry}"
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,9 +1,9 @@
 """Learning from a rollout: epochs of shuffled minibatches.
 
-Shape suffixes: B samples, D obs_dim.
+Shape suffixes: B samples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from worker.ppo.config import PPOConfig
-from worker.ppo.env import ObservationParts
+from worker.ppo.distributed import World
 from worker.ppo.loss import (
     approx_kl,
     clip_fraction,
@@ -20,7 +20,8 @@ from worker.ppo.loss import (
     normalise_advantages,
     value_loss,
 )
-from worker.ppo.network import NativeActorCritic
+from worker.ppo.network import NativeActorCritic, Observed
+from worker.ppo.observer import Observer
 from worker.ppo.precision import Arithmetic
 from worker.ppo.rollout import Minibatch, RolloutBuffer
 
@@ -44,53 +45,66 @@ class Learner:
     """Improves the network by clipped PPO steps."""
 
     def __init__(
-        self, network: NativeActorCritic, optimizer: Optimizer, config: PPOConfig, arithmetic: Arithmetic
+        self,
+        network: NativeActorCritic,
+        optimizer: Optimizer,
+        config: PPOConfig,
+        arithmetic: Arithmetic,
+        world: World | None = None,
     ) -> None:
         self._network = network
         self._optimizer = optimizer
         self._config = config
         self._arithmetic = arithmetic
+        self._world = world or World()
 
     def learn(
         self,
         buffer: RolloutBuffer,
-        observations: Callable[[ObservationParts], Tensor],
+        observer: Observer,
         clip_coef: float,
         generator: Generator,
     ) -> LearningFigures:
         """Run the update's epochs; figures stay on the device until the end and are read back once."""
-        figures = []
+        figures = self.improve(buffer, observer, clip_coef, generator)
+        return self._read(torch.stack(figures).mean(0), buffer)
+
+    def improve(
+        self, buffer: RolloutBuffer, observer: Observer, clip_coef: float, generator: Generator
+    ) -> list[Tensor]:
+        """Take the update's optimizer steps and return their figures; waits for the device by target_kl only."""
+        figures: list[Tensor] = []
+        observer.begin_learning(buffer)
         for _ in range(self._config.update_epochs):
             epoch = [
-                self._step(buffer.minibatch(samples), observations, clip_coef)
+                self._step(buffer.minibatch(samples), observer, clip_coef)
                 for samples in self._shuffled(buffer, generator)
             ]
             figures += epoch
             if self._has_strayed(epoch):
                 break
-        return self._read(torch.stack(figures).mean(0), buffer)
+        return figures
 
     def _shuffled(self, buffer: RolloutBuffer, generator: Generator) -> Iterator[Tensor]:
         device = buffer.value_TN.device
         order = torch.randperm(buffer.value_TN.numel(), generator=generator, device=device)
         yield from torch.split(order, self._config.minibatch_size)
 
-    def _step(
-        self, batch: Minibatch, observations: Callable[[ObservationParts], Tensor], clip_coef: float
-    ) -> Tensor:
+    def _step(self, batch: Minibatch, observer: Observer, clip_coef: float) -> Tensor:
         with self._arithmetic.forward():
-            loss, figures = self._loss(batch, observations(batch.parts), clip_coef)
+            loss, figures = self._loss(batch, observer.for_learning(batch.parts), clip_coef)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._world.average_gradients(self._network.parameters())
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._config.max_grad_norm)
         self._optimizer.step()
         return torch.stack([*figures, norm.detach()])
 
-    def _loss(self, batch: Minibatch, obs_BD: Tensor, clip_coef: float) -> tuple[Tensor, list[Tensor]]:
+    def _loss(self, batch: Minibatch, observed: Observed, clip_coef: float) -> tuple[Tensor, list[Tensor]]:
         config = self._config
-        evaluated = self._network.evaluate(obs_BD, batch.actions)
+        evaluated = self._network.evaluate(observed, batch.actions)
         log_ratio_B = evaluated.log_prob_B - batch.log_prob_B
-        advantage_B = normalise_advantages(batch.advantage_B) if config.norm_adv else batch.advantage_B
+        advantage_B = self._normalise(batch.advantage_B) if config.norm_adv else batch.advantage_B
         policy = clipped_surrogate(log_ratio_B, advantage_B, clip_coef)
         value_clip = clip_coef if config.clip_vloss else None
         value = value_loss(evaluated.value_B, batch.return_B, batch.value_B, value_clip)
@@ -100,13 +114,18 @@ class Learner:
         loss = policy - config.ent_coef * entropy + config.vf_coef * value
         return loss, [*figures, clip_fraction(seen, clip_coef)]
 
+    def _normalise(self, advantage_B: Tensor) -> Tensor:
+        """By mean and deviation of the minibatch that all processes have together."""
+        return self._world.own(normalise_advantages(self._world.join(advantage_B)))
+
     def _has_strayed(self, epoch: list[Tensor]) -> bool:
         # The one early read, once an epoch and only where the user asked for the stop.
         if self._config.target_kl is None:
             return False
-        return float(torch.stack(epoch)[:, 3].mean()) > self._config.target_kl
+        return float(self._world.mean(torch.stack(epoch)[:, 3].mean())) > self._config.target_kl
 
     def _read(self, means: Tensor, buffer: RolloutBuffer) -> LearningFigures:
-        explained = explained_variance(buffer.value_TN, buffer.return_TN)
+        join, means = self._world.join, self._world.mean(means)
+        explained = explained_variance(join(buffer.value_TN), join(buffer.return_TN))
         weights = nn.utils.get_total_norm([parameter.detach() for parameter in self._network.parameters()])
         return LearningFigures(*torch.cat([means, torch.stack([explained, weights])]).tolist())

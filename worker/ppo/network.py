@@ -4,8 +4,8 @@ Shape suffixes: B samples, D obs_dim, A action_dim.
 """
 
 import math
-from itertools import pairwise
-from typing import NamedTuple
+from itertools import islice, pairwise
+from typing import NamedTuple, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -45,6 +45,17 @@ class EvaluatedActions(NamedTuple):
     value_B: Tensor
 
 
+class Preactivations(NamedTuple):
+    """What the first layer of each trunk gives for B observations, in place of the observations."""
+
+    of_trunks: tuple[Tensor, ...]
+    """[B, h1] for the shared trunk, or for the actor's and the critic's."""
+
+
+Observed = Tensor | Preactivations
+"""Observations [B, D], or what the first layers have made of them."""
+
+
 class NativeActorCritic(nn.Module):
     """Actor and critic over a shared trunk, or over one trunk each.
 
@@ -70,34 +81,38 @@ class NativeActorCritic(nn.Module):
         self.critic = _build_head(shape.hidden_dims[-1], 1, activation)
         self._initialise(generator)
 
-    def forward(self, obs_BD: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def first_layers(self) -> tuple[nn.Linear, ...]:
+        """The layers that read the observation: the shared trunk's, or the actor's and the critic's."""
+        return tuple(cast("nn.Linear", trunk[0]) for trunk in self._trunks)
+
+    def forward(self, observed: Observed) -> tuple[Tensor, Tensor]:
         """Policy outputs [B, A] (logits or means) and values [B], in the parameters' own precision."""
         if self.shape.shared_trunk:
-            latent = self.trunk(obs_BD)
+            latent = self._latent(observed, 0)
             return self._widen(self.actor(latent)), self._widen(self.critic(latent)).squeeze(-1)
-        return self._policy(obs_BD), self.value(obs_BD)
+        return self._policy(observed), self.value(observed)
 
-    def value(self, obs_BD: Tensor) -> Tensor:
+    def value(self, observed: Observed) -> Tensor:
         """The critic's estimate of the discounted return, [B]."""
-        trunk = self.trunk if self.shape.shared_trunk else self.critic_trunk
-        return self._widen(self.critic(trunk(obs_BD))).squeeze(-1)
+        return self._widen(self.critic(self._latent(observed, -1))).squeeze(-1)
 
-    def act(self, obs_BD: Tensor, generator: Generator | None = None) -> SampledActions:
+    def act(self, observed: Observed, generator: Generator | None = None) -> SampledActions:
         """Draw an action for each observation."""
-        outputs_BA, value_B = self(obs_BD)
+        outputs_BA, value_B = self(observed)
         distribution = self.distribution(outputs_BA)
         actions = distribution.sample(generator)
         return SampledActions(actions, distribution.log_prob(actions), distribution.entropy(), value_B)
 
-    def evaluate(self, obs_BD: Tensor, actions: Tensor) -> EvaluatedActions:
+    def evaluate(self, observed: Observed, actions: Tensor) -> EvaluatedActions:
         """Log probability and entropy of given actions under the present policy, and the value."""
-        outputs_BA, value_B = self(obs_BD)
+        outputs_BA, value_B = self(observed)
         distribution = self.distribution(outputs_BA)
         return EvaluatedActions(distribution.log_prob(actions), distribution.entropy(), value_B)
 
-    def best_action(self, obs_BD: Tensor) -> Tensor:
+    def best_action(self, observed: Observed) -> Tensor:
         """The deterministic action: the most probable one, or the Gaussian's mean."""
-        return self.distribution(self._policy(obs_BD)).mode()
+        return self.distribution(self._policy(observed)).mode()
 
     def distribution(self, outputs_BA: Tensor) -> ActionDistribution:
         """The action distribution that the policy's outputs stand for."""
@@ -105,9 +120,22 @@ class NativeActorCritic(nn.Module):
             return DiagonalGaussian(outputs_BA, self.log_std)
         return Categorical(outputs_BA)
 
-    def _policy(self, obs_BD: Tensor) -> Tensor:
-        trunk = self.trunk if self.shape.shared_trunk else self.actor_trunk
-        return self._widen(self.actor(trunk(obs_BD)))
+    @property
+    def _trunks(self) -> tuple[nn.Sequential, ...]:
+        return (self.trunk,) if self.shape.shared_trunk else (self.actor_trunk, self.critic_trunk)
+
+    def _policy(self, observed: Observed) -> Tensor:
+        return self._widen(self.actor(self._latent(observed, 0)))
+
+    def _latent(self, observed: Observed, which: int) -> Tensor:
+        """The first (0) or last (-1) trunk's output; a shared trunk is both."""
+        trunk = self._trunks[which]
+        if not isinstance(observed, Preactivations):
+            return cast("Tensor", trunk(observed))
+        latent = observed.of_trunks[which]
+        for layer in islice(trunk, 1, None):
+            latent = layer(latent)
+        return latent
 
     def _widen(self, outputs: Tensor) -> Tensor:
         """Bring autocast's bf16 back to the parameters' type: ratios and losses need its precision."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from worker.ppo.distributed import World
+
 CLIP = 10.0
 """Normalised observations and rewards are held within ±CLIP."""
 
@@ -58,10 +60,11 @@ class ObservationNormalizer:
 
     What a rollout sees is gathered aside and taken in by `commit` once its update is over: were the
     statistics to move in between, the probability ratio would start away from 1. The first rollout
-    therefore sees plain observations.
+    therefore sees plain observations. Processes of one `world` keep the same statistics, of what all saw.
     """
 
-    def __init__(self, obs_dim: int, device: torch.device) -> None:
+    def __init__(self, obs_dim: int, device: torch.device, world: World | None = None) -> None:
+        self._world = world or World()
         self._moments = RunningMoments((obs_dim,), device)
         self._gathered = RunningMoments((obs_dim,), device)
         self._refresh()
@@ -77,7 +80,9 @@ class ObservationNormalizer:
     def commit(self) -> None:
         """Take in what was gathered since the last commit."""
         gathered = self._gathered
-        self._moments.merge(gathered.mean, gathered.var, gathered.count)
+        own = (gathered.mean, gathered.var, gathered.count)
+        for moments in zip(*(self._world.join(part.unsqueeze(0)) for part in own), strict=True):
+            self._moments.merge(*moments)
         self._gathered = RunningMoments(tuple(gathered.mean.shape), gathered.mean.device)
         self._refresh()
 
@@ -99,10 +104,12 @@ class RewardScaler:
     """Rewards divided by the deviation of the discounted return, held within ±CLIP.
 
     The return of each environment starts at 0 with each episode. A rollout's rewards are all divided
-    by the same number, which has seen that rollout. Rewards are not centred: that would change the task.
+    by the same number, which has seen that rollout, in all processes of the `world`. Rewards are not
+    centred: that would change the task.
     """
 
-    def __init__(self, num_envs: int, gamma: float, device: torch.device) -> None:
+    def __init__(self, num_envs: int, gamma: float, device: torch.device, world: World | None = None) -> None:
+        self._world = world or World()
         self._gamma = gamma
         self._moments = RunningMoments((), device)
         self._return_N = torch.zeros(num_envs, dtype=torch.float64, device=device)
@@ -115,7 +122,7 @@ class RewardScaler:
             return_TN[t] = self._return_N
             # After the reward of the last step was counted, not before: else it leaks into the next episode.
             self._return_N = torch.where(ended_TN[t], 0.0, self._return_N)
-        self._moments.update(return_TN.flatten())
+        self._moments.update(self._world.join(return_TN, dim=1).flatten())
         return (reward_TN * (self._moments.var + _EPSILON).rsqrt()).clamp(-CLIP, CLIP).to(reward_TN.dtype)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from worker.ppo.env import EnvStep, ObservationParts
 from worker.ppo.network import SampledActions
+from worker.ppo.sliding import SlidingWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,20 @@ class RolloutBuffer:
     """T steps of N environments in tensors that are allocated once.
 
     Observation *parts* are kept, not observations: a window over bars is built again from its index
-    where it is used. `final_parts` are read only at the steps that truncated an episode.
+    where it is used, and the part named `sliding` (see `env.WindowSeries`) from the rows that each step
+    added. `final_parts` are read only at the steps that truncated an episode.
     """
 
-    def __init__(self, parts: ObservationParts, actions: Tensor, num_steps: int) -> None:
+    def __init__(
+        self, parts: ObservationParts, actions: Tensor, num_steps: int, sliding: str | None = None
+    ) -> None:
         num_envs, device = actions.shape[0], actions.device
         self.num_steps = num_steps
         self.num_envs = num_envs
-        self.parts = {name: _allocate(part, num_steps) for name, part in parts.items()}
-        self.final_parts = {name: _allocate(part, num_steps) for name, part in parts.items()}
+        self.sliding = {name: SlidingWindows(parts[name], num_steps) for name in parts if name == sliding}
+        plain = {name: part for name, part in parts.items() if name not in self.sliding}
+        self.parts = {name: _allocate(part, num_steps) for name, part in plain.items()}
+        self.final_parts = {name: _allocate(part, num_steps) for name, part in plain.items()}
         self.actions = _allocate(actions, num_steps)
         size = (num_steps, num_envs)
         self.log_prob_TN = torch.zeros(size, device=device)
@@ -55,8 +61,11 @@ class RolloutBuffer:
 
     def store_decision(self, t: int, parts: ObservationParts, sampled: SampledActions) -> None:
         """Copy in what was seen, done and thought at step `t`."""
-        for name, part in parts.items():
-            self.parts[name][t] = part
+        for name, stored in self.parts.items():
+            stored[t] = parts[name]
+        if t == 0:
+            for name, windows in self.sliding.items():
+                windows.begin(parts[name])
         self.actions[t] = sampled.actions
         self.log_prob_TN[t] = sampled.log_prob_B
         self.value_TN[t] = sampled.value_B
@@ -64,8 +73,10 @@ class RolloutBuffer:
     def store_outcome(self, t: int, step: EnvStep) -> None:
         """Copy in what came of step `t`."""
         # Also where nothing ended: to ask would wait for the device.
-        for name, part in step.final_parts.items():
-            self.final_parts[name][t] = part
+        for name, stored in self.final_parts.items():
+            stored[t] = step.final_parts[name]
+        for name, windows in self.sliding.items():
+            windows.append(t, step.final_parts[name], step.terminated_N | step.truncated_N)
         self.reward_TN[t] = step.reward_N
         self.terminated_TN[t] = step.terminated_N
         self.truncated_TN[t] = step.truncated_N
@@ -76,7 +87,8 @@ class RolloutBuffer:
 
     def final_parts_of(self, samples: Tensor) -> ObservationParts:
         """Last observation parts of the episodes that these samples ended."""
-        return _take(self.final_parts, samples)
+        windows = {name: sliding.final_windows(samples) for name, sliding in self.sliding.items()}
+        return {**_take(self.final_parts, samples), **windows}
 
     def bootstrap(self, last_value_N: Tensor, samples: Tensor, final_value_K: Tensor) -> None:
         """Fill in V(next observation) of every step.
@@ -103,8 +115,9 @@ class RolloutBuffer:
 
     def minibatch(self, samples: Tensor) -> Minibatch:
         """Gather samples by their numbers, int64 [B]."""
+        windows = {name: sliding.windows(samples) for name, sliding in self.sliding.items()}
         return Minibatch(
-            parts=_take(self.parts, samples),
+            parts={**_take(self.parts, samples), **windows},
             actions=self.actions.flatten(0, 1)[samples],
             log_prob_B=self.log_prob_TN.view(-1)[samples],
             value_B=self.value_TN.view(-1)[samples],

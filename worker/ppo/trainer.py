@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -14,15 +15,22 @@ from app.errors import InvalidConfig
 from app.network.shape import NetworkShape
 from worker.ppo.collect import Collector
 from worker.ppo.config import PPOConfig
+from worker.ppo.distributed import World
 from worker.ppo.env import BatchedEnv
-from worker.ppo.failures import check_finite, memory_errors
+from worker.ppo.failures import check_finite, is_out_of_memory, memory_errors
 from worker.ppo.learn import Learner, LearningFigures
+from worker.ppo.learning_rate import adapted, annealed
 from worker.ppo.network import NativeActorCritic
-from worker.ppo.precision import Arithmetic
+from worker.ppo.observe import observe
+from worker.ppo.oom_retry import OomRetry, copy_to_host, free_memory, halve_minibatch
+from worker.ppo.precision import Arithmetic, choose_precision
 from worker.ppo.progress import Progress
+from worker.ppo.rank_state import gather_ranks, select_rank
 from worker.ppo.resume import check_policy, check_trainer_state
 
 ADAM_EPS = 1e-5
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class NativePPOTrainer:
@@ -31,15 +39,22 @@ class NativePPOTrainer:
     All randomness comes from generators seeded with `config.seed`, which the trainer owns: torch's global
     one is neither read nor moved. On a CPU the same seed (and number of threads) gives the same bits.
 
-    Raises InvalidConfig for a configuration that contradicts itself or the environment.
+    Where a process group is initialised, its processes train together (distributed.py): `config` says what
+    they do in all, `env` holds this process's share of the environments, and `train`, `state_dict` and
+    `load_state_dict` are to be called by all of them.
+
+    Raises InvalidConfig for a configuration that contradicts itself, the environment or the processes.
     """
 
-    def __init__(self, env: BatchedEnv, config: PPOConfig) -> None:
+    def __init__(self, env: BatchedEnv, config: PPOConfig, world: World | None = None) -> None:
         self.config = dataclasses.replace(config).check()
-        _check_env(env, self.config)
+        self.world = world or World.find()
+        _check_env(env, self.config, self.world)
         self.env = env
         self.update = 0
         self.global_step = 0
+        self.oom_retries: list[OomRetry] = []
+        """The times that memory ran out and `oom_retry` went on with smaller minibatches."""
         with memory_errors(self.config, env.device):
             self._build()
 
@@ -52,7 +67,7 @@ class NativePPOTrainer:
         """
         while self.update < self.config.num_updates:
             with memory_errors(self.config, self.env.device), self._arithmetic.products():
-                progress = self._run_update()
+                progress = self._run_within_memory()
             yield progress
 
     @torch.no_grad()
@@ -62,7 +77,7 @@ class NativePPOTrainer:
         Observations are normalised as in training. int64 [B], or the Gaussian's mean [B, action_dim].
         """
         with self._arithmetic.products():
-            return self.network.best_action(self._collector.normalise(obs_BD))
+            return self.network.best_action(self._observer.normalise(obs_BD))
 
     def state_dict(self) -> dict[str, Any]:
         """All that a continuation needs: policy_state_dict, optimizer_state_dict, trainer_state.
@@ -72,16 +87,17 @@ class NativePPOTrainer:
         return {
             "policy_state_dict": self.network.state_dict(),
             "optimizer_state_dict": self.optimizer.state_dict(),
-            "trainer_state": {**self._own_state(), "env": self.env.state_dict()},
+            "trainer_state": gather_ranks(self.world, {**self._own_state(), "env": self.env.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict()` was taken; on a CPU bit by bit as if nothing had been between.
 
-        Raises InvalidConfig where the state is of another network, num_envs or normalisation.
+        Raises InvalidConfig where the state is of another network, num_envs, normalisation or number of
+        processes.
         """
         check_policy(self.network, state["policy_state_dict"])
-        trainer_state = state["trainer_state"]
+        trainer_state = select_rank(self.world, state["trainer_state"])
         check_trainer_state(self._own_state(), trainer_state)
         self.network.load_state_dict(state["policy_state_dict"])
         # A copy, as Adam would go on to write into the caller's tensors.
@@ -94,12 +110,21 @@ class NativePPOTrainer:
             self._generator.set_state(trainer_state["device_rng_state"].cpu())
         self.env.load_state_dict(trainer_state["env"])
 
+    def split_into(self, num_minibatches: int) -> None:
+        """Go on with this many minibatches an epoch: between two updates, as if configured so from the start.
+
+        Raises InvalidConfig where they do not divide the batch.
+        """
+        state, recent = copy_to_host(self.state_dict()), self._collector.episodes.recent
+        self._resplit(num_minibatches, state, recent)
+
     def _build(self) -> None:
         env, config = self.env, self.config
-        self._cpu_generator = Generator().manual_seed(config.seed)
+        seed = self.world.sampling_seed(config.seed)
+        self._cpu_generator = Generator().manual_seed(seed)
         self._generator = self._cpu_generator
         if env.device.type != "cpu":
-            self._generator = Generator(env.device).manual_seed(config.seed)
+            self._generator = Generator(env.device).manual_seed(seed)
         shape = NetworkShape(
             env.obs_dim,
             config.hidden_dims,
@@ -110,24 +135,62 @@ class NativePPOTrainer:
         )
         network = NativeActorCritic(shape, config.activation, generator=self._cpu_generator)
         self.network = network.to(env.device)
+        self.world.equalise(parameter.data for parameter in self.network.parameters())
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, eps=ADAM_EPS, fused=_can_fuse(env.device)
         )
-        self._arithmetic = Arithmetic(config.precision, env.device)
-        self._collector = Collector(env, self.network, config, self._arithmetic)
-        self._learner = Learner(self.network, self.optimizer, config, self._arithmetic)
-        env.reset(seed=config.seed)
+        self._arithmetic = Arithmetic(choose_precision(config.precision, env.device), env.device)
+        self._assemble()
+        env.reset(seed=self.world.env_seed(config.seed, env.num_envs))
+
+    def _assemble(self) -> None:
+        """Make what works on this process's share of the batch."""
+        env, network, arithmetic, world = self.env, self.network, self._arithmetic, self.world
+        share = world.share(self.config)
+        self.first_layer, self._observer = observe(env, network, share, arithmetic, world)
+        self._collector = Collector(env, network, share, arithmetic, self._observer, world)
+        self._learner = Learner(network, self.optimizer, share, arithmetic, world)
+
+    def _run_within_memory(self) -> Progress:
+        """One update; where memory runs out and `oom_retry` is on, again from its start."""
+        if not self.config.oom_retry:
+            return self._run_update()
+        start, recent = copy_to_host(self.state_dict()), self._collector.episodes.recent
+        while True:
+            try:
+                return self._run_update()
+            except (MemoryError, RuntimeError) as error:
+                smaller = halve_minibatch(self.config) if is_out_of_memory(error) else None
+                if smaller is None:
+                    raise
+                retry = OomRetry(self.update + 1, self.config.num_minibatches, smaller, str(error))
+            # Out here, as the exception holds on to all that the failed update had allocated.
+            self._resplit(smaller, start, recent)
+            self.oom_retries.append(retry)
+            _LOGGER.warning("out of memory in update %d: num_minibatches %d -> %d", *_told(retry))
+
+    def _resplit(
+        self, num_minibatches: int, state: Mapping[str, Any], recent: tuple[tuple[float, float], ...]
+    ) -> None:
+        dataclasses.replace(self.config, num_minibatches=num_minibatches).check()
+        self.config.num_minibatches = num_minibatches
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()
+        del self._observer, self._collector, self._learner
+        free_memory(self.env.device)
+        self._assemble()
+        self.load_state_dict(state)
+        self._collector.episodes.recall(recent)
 
     def _run_update(self) -> Progress:
         started = time.perf_counter()
-        remaining = 1 - self.update / self.config.num_updates
-        learning_rate = self.config.learning_rate * (remaining if self.config.anneal_lr else 1)
-        clip_coef = self.config.clip_coef * (remaining if self.config.anneal_clip else 1)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        config = self.config
+        learning_rate = self._learning_rate()
+        clip_coef = annealed(config.clip_coef, self.update, config, wanted=config.anneal_clip)
         buffer = self._collector.collect(self._generator)
-        figures = self._learner.learn(buffer, self._collector.observations, clip_coef, self._generator)
-        self._collector.commit()
+        figures = self._learner.learn(buffer, self._observer, clip_coef, self._generator)
+        self._observer.commit()
+        self._set_learning_rate(adapted(learning_rate, figures.approx_kl, config))
         self.update += 1
         self.global_step += self.config.batch_size
         check_finite(figures, self.update)
@@ -155,6 +218,19 @@ class NativePPOTrainer:
             grad_norm=figures.grad_norm,
         )
 
+    def _learning_rate(self) -> float:
+        """This update's, set in the optimizer; an adaptive one stands there since the update before."""
+        config = self.config
+        if config.desired_kl is not None:
+            return float(self.optimizer.param_groups[0]["lr"])
+        learning_rate = annealed(config.learning_rate, self.update, config, wanted=config.anneal_lr)
+        self._set_learning_rate(learning_rate)
+        return learning_rate
+
+    def _set_learning_rate(self, learning_rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
     def _own_state(self) -> dict[str, Any]:
         state: dict[str, Any] = {
             "global_step": torch.tensor(self.global_step),
@@ -166,13 +242,20 @@ class NativePPOTrainer:
         return {**state, **self._collector.state_dict()}
 
 
-def _check_env(env: BatchedEnv, config: PPOConfig) -> None:
-    if env.num_envs != config.num_envs:
+def _check_env(env: BatchedEnv, config: PPOConfig, world: World) -> None:
+    share = world.share(config).num_envs
+    if env.num_envs != share:
+        each = "" if world.size == 1 else f", {share} for each of {world.size} processes"
         raise InvalidConfig(
-            f"the environment holds {env.num_envs} environments, the configuration says num_envs={config.num_envs}",
+            f"the environment holds {env.num_envs} environments, "
+            f"the configuration says num_envs={config.num_envs}{each}",
             hint="give both the same number",
             pointer="num_envs",
         )
+
+
+def _told(retry: OomRetry) -> tuple[int, int, int]:
+    return retry.update, retry.asked, retry.used
 
 
 def _can_fuse(device: torch.device) -> bool:

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.ppo.env import EnvStep
+from worker.ppo.env import EnvStep, WindowSeries
 
 LOOKBACK = 4
 BARS = 200
+ACCOUNT_STEPS = 5
 
 
 class WindowEnv:
@@ -70,7 +71,7 @@ class WindowEnv:
         if self.whole:
             return parts["observation"]
         rows = parts["index"][:, None] + torch.arange(1 - LOOKBACK, 1)
-        return torch.cat([self.bars[rows].flatten(1), parts["account"]], dim=1)
+        return torch.cat([self.bars[rows].flatten(1), parts["account"].flatten(1)], dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         state = {"index": self.index, "account": self.account, "age": self.age}
@@ -92,6 +93,51 @@ class WindowEnv:
         obs = self.materialise(parts)
         self.whole = whole
         return {"observation": obs}
+
+
+class SlidingEnv(WindowEnv):
+    """WindowEnv as a WindowedEnv: its account is a window over the last ACCOUNT_STEPS steps.
+
+    With `blind=True` it says nothing of its windows, as a plain BatchedEnv.
+    """
+
+    def __init__(self, num_envs: int, *, blind: bool = False, **more: Any) -> None:
+        super().__init__(num_envs, **more)
+        self.obs_dim = LOOKBACK * 3 + ACCOUNT_STEPS * 2
+        if not blind:
+            self.windows = WindowSeries(self.bars, LOOKBACK, "index", ((LOOKBACK - 1, BARS),), "account")
+
+    def reset(self, seed: int | None = None) -> dict[str, Tensor]:
+        self.history = torch.zeros(self.num_envs, ACCOUNT_STEPS, 2)
+        return super().reset(seed)
+
+    def observe(self) -> dict[str, Tensor]:
+        return {"index": self.index, "account": self.history}
+
+    def step(self, actions: Tensor) -> EnvStep:
+        position = actions.float() - 1 if self.action_kind == "discrete" else actions[:, 0].tanh()
+        reward = position * self.bars[self.index + 1, 0]
+        self.account = torch.stack([position, self.account[:, 1] + reward], dim=1)
+        self.age = self.age + 1
+        terminated, truncated = self.account[:, 1] < -1, self.age >= self.episode_length
+        ended = terminated | truncated
+        seen = torch.cat([self.history[:, 1:], self.account[:, None]], dim=1)
+        final = {"index": self.index + 1, "account": seen}
+        self.index = torch.where(ended, self._starts(), self.index + 1)
+        self.account = torch.where(ended[:, None], 0.0, self.account)
+        self.history = seen.masked_fill(ended[:, None, None], 0.0)
+        self.age = torch.where(ended, 0, self.age)
+        return EnvStep(self.observe(), reward, terminated, truncated, final)
+
+    def rest(self, parts: dict[str, Tensor]) -> Tensor:
+        return parts["account"].flatten(1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "history": self.history.clone()}
+
+    def load_state_dict(self, state: Any) -> None:
+        super().load_state_dict(state)
+        self.history = state["history"].clone()
 
 
 class TargetEnv:
@@ -142,6 +188,11 @@ class TargetEnv:
 @pytest.fixture
 def window_env() -> type[WindowEnv]:
     return WindowEnv
+
+
+@pytest.fixture
+def sliding_env() -> type[SlidingEnv]:
+    return SlidingEnv
 
 
 @pytest.fixture

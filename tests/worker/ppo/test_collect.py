@@ -10,6 +10,7 @@ from worker.ppo.collect import Collector
 from worker.ppo.config import PPOConfig
 from worker.ppo.env import EnvStep
 from worker.ppo.network import NativeActorCritic
+from worker.ppo.observer import MaterialisingObserver
 from worker.ppo.precision import Arithmetic
 from worker.ppo.rollout import RolloutBuffer
 
@@ -20,7 +21,8 @@ def collector_for(env: Any, **changes: Any) -> tuple[Collector, NativeActorCriti
     config = PPOConfig(num_envs=env.num_envs, num_steps=25, gamma=GAMMA, gae_lambda=LAMBDA, **changes)
     shape = NetworkShape(env.obs_dim, (16,), env.action_dim, env.action_kind)
     network = NativeActorCritic(shape, generator=torch.Generator().manual_seed(0))
-    return Collector(env, network, config, Arithmetic("fp32", env.device)), network
+    observer = MaterialisingObserver(env, norm_obs=config.norm_obs)
+    return Collector(env, network, config, Arithmetic("fp32", env.device), observer), network
 
 
 def replay(env: Any, network: NativeActorCritic, buffer: RolloutBuffer) -> list[dict[str, torch.Tensor]]:

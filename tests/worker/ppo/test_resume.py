@@ -88,7 +88,22 @@ def test_resume_is_bit_identical_from_every_boundary(window_env: Any, kind: str,
     assert_resumes_everywhere(lambda: window_env(4, kind=kind), config(norm_obs=norm, norm_reward=norm))
 
 
-@pytest.mark.parametrize("changes", [{"shared_trunk": False}, {"layer_norm": True}, {"target_kl": 0.001}])
+@pytest.mark.parametrize("method", ["direct", "table", "convolution"])
+def test_resume_is_bit_identical_however_windows_are_multiplied(sliding_env: Any, method: str) -> None:
+    settings = config(norm_obs=False, first_layer=method)
+    assert_resumes_everywhere(lambda: sliding_env(4), settings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shared_trunk": False},
+        {"layer_norm": True},
+        {"target_kl": 0.001},
+        {"desired_kl": 0.002, "anneal_lr": False},
+        {"oom_retry": True},
+    ],
+)
 def test_resume_is_bit_identical_for_other_networks(window_env: Any, changes: dict[str, Any]) -> None:
     assert_resumes_everywhere(lambda: window_env(4), config(**changes))
 

@@ -1,0 +1,289 @@
+"""How the first layer over windows is computed: a cost model that chooses among three exact ways.
+
+- direct: each sample's window is written out and multiplied.
+- table: each distinct window is written out and multiplied once.
+- convolution: blocks of neighbouring windows are multiplied in the frequency domain
+  (worker/ppo/window_basis.py), whatever the number of samples that share them.
+
+The choice is a plain function of configuration, network, windows and kind of device: the same run chooses the
+same everywhere, so that a resumed one goes on bit by bit. `benchmarks/first_layer.py` holds it against
+the clock.
+
+Notation: L lookback, F features, H outputs, B samples, U distinct rows, S blocks of b rows, M frequencies.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from app.network.config import PPOConfig
+
+FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WindowGeometry:
+    """What there is to see: windows of `lookback` rows that may end with any of `rows` rows."""
+
+    lookback: int
+    features: int
+    rows: int
+    """Rows that a window may end with."""
+    ranges: int = 1
+    """Stretches that these rows form."""
+
+    @property
+    def columns(self) -> int:
+        """Values of a window."""
+        return self.lookback * self.features
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to compute the products of a batch's windows."""
+
+    method: Literal["direct", "table", "convolution"]
+    block: int = 0
+    """Rows of a block, odd; 0 but for the convolution."""
+
+    def __str__(self) -> str:
+        return f"convolution in blocks of {self.block} rows" if self.block else self.method
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLayerPlan:
+    """How a run computes its first layer, and why."""
+
+    rollout: Way
+    minibatch: Way
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a kind of device does in a second, as far as the ways differ in it.
+
+    The choice depends on their ratios only.
+    """
+
+    product: float
+    """FLOP/s of large matrix products, and of the blocks' products."""
+    transform: float
+    """FLOP/s of the weights' and the outputs' transforms: flatter matrices."""
+    copy: float
+    """Bytes per second, read and written, of gathering and adding."""
+    call: float
+    """Seconds that an operation costs whatever its size."""
+
+
+RATES = {
+    # Measured on 2 vCPU AMD EPYC, shared virtual machine (docs/decisions/0014).
+    "cpu": Rates(product=150e9, transform=130e9, copy=16e9, call=6e-6),
+    # An H200's data sheet at half its peak, not measured.
+    "cuda": Rates(product=200e12, transform=100e12, copy=2e12, call=6e-6),
+}
+
+BLOCKS = (9, 17, 33, 49, 65, 97, 129, 193, 257, 385, 513)
+"""Block lengths that are tried, beside those that the rollout's length divides into."""
+
+TABLE_BYTES = 2**31
+"""Most bytes of windows that a table may write out."""
+
+DRAWN_ENVS = 2048
+"""Most environments that are drawn to find out how far their rows overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLayerWork:
+    """The first layer's work in one run."""
+
+    windows: WindowGeometry
+    outputs: int
+    """H of all trunks together."""
+    num_envs: int
+    num_steps: int
+    minibatch_size: int
+    device_type: str
+
+    @classmethod
+    def of(cls, config: PPOConfig, windows: WindowGeometry, device_type: str) -> "FirstLayerWork":
+        """The work of a run under this configuration."""
+        outputs = config.hidden_dims[0] * (1 if config.shared_trunk else 2)
+        return cls(windows, outputs, config.num_envs, config.num_steps, config.minibatch_size, device_type)
+
+    def minibatch_seconds(self, way: Way) -> float:
+        """Seconds of one minibatch's products and their gradient."""
+        batch = self.minibatch_size
+        if way.method == "convolution":
+            return 2 * self._convolution(way.block, self._blocks(way.block, self.num_steps), batch)
+        if way.method == "direct":
+            return 2 * self._products(batch) + self._gather(batch)
+        rows = self._distinct(batch)
+        shared = 3 * self._copy(batch * self.outputs) + 3 * self._copy(rows * self.outputs)
+        return 2 * self._products(rows) + self._gather(rows) + shared + self._find(batch)
+
+    def rollout_seconds(self, way: Way) -> float:
+        """Seconds of one rollout's products."""
+        samples, steps = self.num_envs * (self.num_steps + 1), self.num_steps + 1
+        if way.method == "direct":
+            # Each step reads all weights again, however few the samples.
+            reading = FLOAT * self.windows.columns * self.outputs / self._rates.copy
+            step = max(self._products(self.num_envs), reading) + self._gather(self.num_envs)
+            return steps * (step + 2 * self._rates.call)
+        taken = self._copy(samples * self.outputs) + steps * 4 * self._rates.call + self._find(samples)
+        if way.method == "convolution":
+            rows = self._blocks(way.block, steps) * way.block
+            return self._convolution(way.block, self._blocks(way.block, steps), rows) + taken
+        rows = self._distinct(samples)
+        return self._products(rows) + self._gather(rows) + taken
+
+    def ways(self) -> Iterator[Way]:
+        """All ways that fit."""
+        yield Way("direct")
+        if FLOAT * self.windows.columns * self._distinct(self.minibatch_size) <= TABLE_BYTES:
+            yield Way("table")
+        for block in self._block_lengths():
+            yield Way("convolution", block)
+
+    def _block_lengths(self) -> list[int]:
+        """Odd lengths no longer than the series allows."""
+        parts = {math.ceil((self.num_steps + 2 * ahead) / k) | 1 for k in (1, 2, 3, 4) for ahead in (0, 1)}
+        longest = min(BLOCKS[-1], self.windows.rows | 1)
+        return sorted(block for block in parts.union(BLOCKS) if block <= longest)
+
+    def _distinct(self, samples: int) -> float:
+        """Expected distinct rows among samples whose rows lie anywhere."""
+        rows = self.windows.rows
+        if self.device_type != "cpu":
+            return rows  # not counted there: the table holds them all
+        return rows * -math.expm1(-samples / rows)
+
+    def _blocks(self, block: int, steps: int) -> float:
+        if self.device_type != "cpu":
+            return math.ceil(self.windows.rows / block) + self.windows.ranges - 1
+        return expected_blocks(self.windows.rows, self.num_envs, steps, block)
+
+    def _convolution(self, block: int, blocks: float, samples: float) -> float:
+        """Seconds of one pass; the gradient's is the same."""
+        lookback, features, outputs = self.windows.lookback, self.windows.features, self.outputs
+        frequencies = (block + lookback - 1) // 2 + 1
+        weights = 2 * frequencies * lookback * features * outputs
+        products = 8 * frequencies * blocks * features * outputs
+        rows = 2 * block * frequencies * blocks * outputs
+        arithmetic = (weights + rows) / self._rates.transform + products / self._rates.product
+        moved = 4 * lookback * features + block * blocks + 3 * samples
+        # Written by one product, read by the next.
+        passed = 2 * frequencies * (2 * features + 2 * blocks)
+        calls = 16 * self._rates.call
+        return arithmetic + self._copy(moved * outputs) + 0.3 * self._copy(passed * outputs) + calls
+
+    def _products(self, rows: float) -> float:
+        flops = 2 * rows * self.windows.columns * self.outputs
+        return flops / self._rates.product + self._rates.call
+
+    def _gather(self, rows: float) -> float:
+        return self._copy(rows * self.windows.columns) + self._rates.call
+
+    def _find(self, samples: int) -> float:
+        """Sorting samples by their rows."""
+        return 60e-9 * samples if self.device_type == "cpu" else 0.0
+
+    def _copy(self, values: float) -> float:
+        return 2 * FLOAT * values / self._rates.copy
+
+    @property
+    def _rates(self) -> Rates:
+        return RATES.get(self.device_type, RATES["cuda"])
+
+    def held_bytes(self, way: Way, *, rows: int, steps: int, restarts: int) -> int:
+        """Most bytes that products of `rows` samples hold beside their result, the longest-lived included.
+
+        `restarts` bounds how often an environment begins a new episode within `steps`.
+        """
+        windows, outputs = self.windows, self.outputs
+        distinct = min(rows, windows.rows) if self.device_type == "cpu" else windows.rows
+        if way.method == "direct":
+            return FLOAT * rows * windows.columns
+        if way.method == "table":
+            return FLOAT * (distinct * (windows.columns + 2 * outputs) + rows * outputs)
+        return self._convolution_bytes(way.block, rows, self._most_blocks(way.block, steps, restarts))
+
+    def _convolution_bytes(self, block: int, rows: int, blocks: int) -> int:
+        windows, points = self.windows, block + self.windows.lookback - 1
+        frequencies = points // 2 + 1
+        spectra = 2 * frequencies * (windows.features + blocks)
+        width = chunk_width(self.outputs, spectra, self.device_type)
+        in_work = width * (spectra + block * blocks + 3 * windows.columns + 2 * rows)
+        series = blocks * windows.features * (4 * frequencies + 2 * points)
+        places = 12 * 2 * (windows.rows + windows.lookback)  # of all rows of the series, reachable or not
+        return FLOAT * (in_work + series) + places
+
+    def _most_blocks(self, block: int, steps: int, restarts: int) -> int:
+        everywhere = math.ceil(self.windows.rows / block) + self.windows.ranges
+        if self.device_type != "cpu":
+            return everywhere
+        return min(everywhere, self.num_envs * (math.ceil(steps / block) + 2 * restarts))
+
+
+CHUNK_BYTES = {"cpu": 24 * 2**20, "cuda": 2**30}
+"""Most bytes of spectra, of weights and products, in work at once. Beyond it a CPU's products slow down, by up to a half
+(docs/decisions/0014): their rows no longer lie in its cache."""
+
+NARROWEST_CHUNK = 64
+
+
+def chunk_width(outputs: int, spectra: int, device_type: str) -> int:
+    """How many outputs a convolution computes at a time: chunks of about one size, multiples of 16.
+
+    `spectra` counts the values of each output's weights' and products' spectra.
+    """
+    per_output = FLOAT * spectra
+    allowed = max(NARROWEST_CHUNK, CHUNK_BYTES.get(device_type, 2**30) // per_output)
+    chunks = math.ceil(outputs / allowed)
+    return math.ceil(outputs / chunks / 16) * 16
+
+
+def plan_first_layer(config: PPOConfig, windows: WindowGeometry, device_type: str) -> FirstLayerPlan:
+    """Choose the fastest ways by the model, or those of the method that the configuration names."""
+    work = FirstLayerWork.of(config, windows, device_type)
+    ways = [way for way in work.ways() if config.first_layer in ("auto", way.method)]
+    rollout = min(ways, key=work.rollout_seconds)
+    minibatch = min(ways, key=work.minibatch_seconds)
+    if config.first_layer != "auto":
+        return FirstLayerPlan(rollout, minibatch, f"your choice: {config.first_layer}")
+    direct = Way("direct")
+    return FirstLayerPlan(
+        rollout,
+        minibatch,
+        f"rollout by {rollout} ({_compare(work.rollout_seconds(direct), work.rollout_seconds(rollout))}), "
+        f"minibatches by {minibatch} "
+        f"({_compare(work.minibatch_seconds(direct), work.minibatch_seconds(minibatch))})",
+    )
+
+
+def _compare(direct: float, chosen: float) -> str:
+    return f"{1e3 * chosen:.2f} ms by the model, direct {1e3 * direct:.2f} ms"
+
+
+@lru_cache(maxsize=4096)
+def expected_blocks(rows: int, num_envs: int, steps: int, block: int) -> float:
+    """Blocks that cover `steps` rows from each environment's on, with starts drawn anywhere in `rows`."""
+    drawn = min(num_envs, DRAWN_ENVS)
+    if num_envs * steps >= 8 * rows:
+        return math.ceil(rows / block)
+    # Fewer environments on proportionally fewer rows overlap as much.
+    share = drawn / num_envs
+    stretch = max(steps, round(rows * share))
+    draw = random.Random(1)
+    starts = sorted(int(draw.random() * (stretch - steps + 1)) for _ in range(drawn))
+    count, covered = 0, -1
+    for start in starts:
+        missing = start + steps - 1 - max(covered, start - 1)
+        if missing > 0:
+            added = -(-missing // block)
+            count += added
+            covered = max(covered, start - 1) + added * block
+    return count / share

@@ -1,0 +1,102 @@
+"""The cost model: what it must choose where the answer is plain, and what its sizes promise."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import InvalidConfig
+from app.network.config import PPOConfig
+from app.network.first_layer import (
+    CHUNK_BYTES,
+    FirstLayerWork,
+    Way,
+    WindowGeometry,
+    chunk_width,
+    expected_blocks,
+    plan_first_layer,
+)
+
+MARKET = WindowGeometry(100, 48, 12_000)
+CONFIG = PPOConfig(hidden_dims=(256,), num_envs=64, num_steps=128)
+
+
+def test_many_environments_are_worth_a_convolution() -> None:
+    plan = plan_first_layer(CONFIG, MARKET, "cpu")
+    assert plan.minibatch.method == plan.rollout.method == "convolution"
+    assert "minibatches by convolution" in plan.reason
+
+
+def test_two_environments_are_not() -> None:
+    plan = plan_first_layer(replace(CONFIG, num_envs=2), MARKET, "cpu")
+    assert plan.minibatch.method in {"direct", "table"}
+
+
+def test_few_rows_seen_by_very_many_samples_are_shared() -> None:
+    config = replace(CONFIG, num_envs=4096)
+    for device in ("cpu", "cuda"):
+        assert plan_first_layer(config, MARKET, device).minibatch.method != "direct"
+
+
+@pytest.mark.parametrize("method", ["direct", "table", "convolution"])
+def test_the_configuration_may_name_the_method(method: str) -> None:
+    plan = plan_first_layer(replace(CONFIG, first_layer=method), MARKET, "cpu")
+    assert plan.minibatch.method == plan.rollout.method == method
+    assert plan.reason == f"your choice: {method}"
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(InvalidConfig, match="first_layer"):
+        PPOConfig(first_layer="fft").check()  # type: ignore[arg-type]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lookback=st.integers(1, 200),
+    features=st.integers(1, 60),
+    rows=st.integers(1, 200_000),
+    envs=st.integers(1, 300),
+    steps=st.sampled_from([1, 8, 128, 512]),
+    device=st.sampled_from(["cpu", "cuda"]),
+)
+def test_any_run_gets_a_way_that_is_possible_and_modelled_as_fastest(
+    lookback: int, features: int, rows: int, envs: int, steps: int, device: str
+) -> None:
+    config = replace(CONFIG, num_envs=envs, num_steps=steps, num_minibatches=1)
+    windows = WindowGeometry(lookback, features, rows)
+    plan, work = plan_first_layer(config, windows, device), FirstLayerWork.of(config, windows, device)
+    for way in (plan.minibatch, plan.rollout):
+        assert way.block % 2 == (way.method == "convolution")
+    assert all(work.minibatch_seconds(plan.minibatch) <= work.minibatch_seconds(way) for way in work.ways())
+    assert all(work.rollout_seconds(plan.rollout) <= work.rollout_seconds(way) for way in work.ways())
+    assert plan == plan_first_layer(config, windows, device)
+
+
+def test_blocks_by_hand() -> None:
+    assert expected_blocks(rows=10**9, num_envs=64, steps=128, block=128) == 64  # no overlap
+    assert expected_blocks(rows=10**9, num_envs=64, steps=129, block=128) == 128
+    assert expected_blocks(rows=1_000, num_envs=10_000, steps=128, block=100) == 10  # all rows
+    assert expected_blocks(rows=200, num_envs=1, steps=200, block=50) == 4
+    assert 32 <= expected_blocks(rows=8_192, num_envs=64, steps=128, block=129) < 64
+
+
+def test_separate_trunks_have_twice_the_outputs() -> None:
+    work = FirstLayerWork.of(replace(CONFIG, shared_trunk=False), MARKET, "cpu")
+    assert work.outputs == 512
+
+
+def test_direct_and_table_bytes_by_hand() -> None:
+    work = FirstLayerWork.of(CONFIG, MARKET, "cpu")
+    assert work.held_bytes(Way("direct"), rows=2048, steps=128, restarts=0) == 2048 * 4800 * 4
+    few = replace(work, windows=WindowGeometry(100, 48, 1_000))
+    table = 4 * (1_000 * (4800 + 2 * 256) + 2048 * 256)
+    assert few.held_bytes(Way("table"), rows=2048, steps=128, restarts=0) == table
+
+
+def test_chunks_are_of_one_size_and_within_the_allowance() -> None:
+    allowed = CHUNK_BYTES["cpu"] // 4
+    assert chunk_width(256, allowed // 256, "cpu") == 256
+    assert chunk_width(1024, allowed // 200, "cpu") == 176  # 6 chunks of at most 200
+    assert chunk_width(1024, 10**9, "cpu") == 64
+    assert chunk_width(16, 1, "cpu") == 16
