@@ -49,7 +49,8 @@ def predict_size(contents: Contents, actual: int) -> SizePrediction | None:
         why = error.detail if isinstance(error, CaliperError) else str(error)  # the config is untrusted
         return SizePrediction(None, actual, None, f"no size follows from the config: {why[:200]}")
     difference = actual - predicted
-    note = "" if not difference else "written by another version, before the first update, or changed since"
+    reasons = "written by another version, before the first update or by several processes, or changed since"
+    note = reasons if difference else ""
     return SizePrediction(predicted, actual, difference, note)
 
 
