@@ -1,0 +1,136 @@
+"""Jobs and what they leave behind: datasets used, attempts, events, metrics, wake-ups; workers; idempotency keys."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.registry.tables.base import Base, utc_now
+
+
+class Job(Base):
+    """A training job: what was asked, how it was resolved, who holds it, how it stands."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_state_lease", "state", "lease_expires_at"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    spec: Mapped[dict[str, Any]]
+    config: Mapped[dict[str, Any]]
+    reasons: Mapped[dict[str, Any]]
+    estimate: Mapped[dict[str, Any]]
+    hidden_dims: Mapped[str] = mapped_column(String(200), index=True)
+    obs_dim: Mapped[int] = mapped_column(BigInteger)
+    tier: Mapped[str] = mapped_column(String(20), index=True)
+    queue: Mapped[str] = mapped_column(String(60))
+    predicted_bytes: Mapped[int] = mapped_column(BigInteger)
+
+    state: Mapped[str] = mapped_column(String(20))
+    desired: Mapped[str] = mapped_column(String(20), default="run")
+    attempt: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int] = mapped_column(default=3)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_expires_at: Mapped[float | None]
+    last_event: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    resume_from: Mapped[str | None] = mapped_column(String(40))
+    walk_forward: Mapped[str | None] = mapped_column(String(60), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class JobDataset(Base):
+    """A dataset that a job trains on; `Job.dataset_id` is the one at position 0."""
+
+    __tablename__ = "job_datasets"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+
+
+class Attempt(Base):
+    """One worker's try at a job, and why it ended."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    worker: Mapped[str] = mapped_column(String(200))
+    resumed_from: Mapped[str | None] = mapped_column(String(40))
+    started_at: Mapped[datetime] = mapped_column(default=utc_now)
+    heartbeat_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class Event(Base):
+    """Something that happened to a job; `seq` counts without holes and is the SSE id."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    attempt: Mapped[int]
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Metric(Base):
+    """One measured value of a training run at one step."""
+
+    __tablename__ = "metrics"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    value: Mapped[float]
+
+
+class Message(Base):
+    """The outbox: a wake-up that the workers should get, written in the job's own transaction."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    queue: Mapped[str] = mapped_column(String(60))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Worker(Base):
+    """A worker that consumes a tier's queue; its own consumer loop renews `seen_at`."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(60), index=True)
+    tier: Mapped[str] = mapped_column(String(20))
+    device: Mapped[dict[str, Any]]
+    versions: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime] = mapped_column(default=utc_now)
+    seen_at: Mapped[float]
+
+
+class Idempotency(Base):
+    """What an Idempotency-Key made, so that the same request gives the same answer."""
+
+    __tablename__ = "idempotency"
+
+    scope: Mapped[str] = mapped_column(String(60), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    resource_id: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
