@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from app.checkpoint.architecture import Architecture
 from app.checkpoint.contents import Contents, Context
 from app.checkpoint.disagreements import note_disagreements
 from app.checkpoint.features import check_features, read_features
@@ -12,7 +13,7 @@ from app.checkpoint.optimizer import read_optimizer, read_scalar
 from app.checkpoint.recipes import recipe_for
 from app.checkpoint.recipes.recipe import Parts
 from app.checkpoint.render import Renderer
-from app.checkpoint.report import CheckpointReport, LayerInfo, PartBytes
+from app.checkpoint.report import CheckpointReport, FeatureSchema, LayerInfo, PartBytes
 from app.checkpoint.size_prediction import SizePrediction, predict_size
 from app.checkpoint.statistics import hash_statistics
 from app.checkpoint.tensors import Part, check_tensors, describe, distinct_values, find_tensors, item_bytes
@@ -35,18 +36,14 @@ def summarise(
     parts = recipe.parts(contents.root)
     architecture = recipe.read(contents.root)
     placed = [(path, value, _part(path, parts)) for path, value in found]
-    weights = [(path, value) for path, value, part in placed if part == "weights"]
-    layers = _layers(weights, parts, contents)
+    layers = _layers([(path, value) for path, value, part in placed if part == "weights"], parts, contents)
     renderer = Renderer(context.meter.limits)
     optimizer = read_optimizer(parts.optimizer, contents.scalar)
-    features = read_features(parts.feature_schema)
-    if features is not None:
-        check_features(features, architecture.obs_dim.value, context.findings)
+    features = _features(parts, architecture, context)
     predicted = _predict_size(contents, context, size)
     statistics = _statistics(found, parts)
-    hashes = hash_statistics(statistics, contents, context)
-    scaled_by = tuple(printable(path) for path, _ in statistics)
     modules = _modules(parts.state, context)
+    hashes = hash_statistics(statistics, contents, context)
     note_disagreements(architecture, context.findings)
     _note_newer_format(contents.root, context)
     tensors = tuple(describe(path, value, part) for path, value, part in placed)
@@ -70,7 +67,7 @@ def summarise(
             bytes=_bytes([(value, part) for _, value, part in placed], contents, size),
             size=predicted,
             normaliser=None if _holds_tensors(parts.normaliser) else renderer.render(parts.normaliser),
-            normaliser_tensors=scaled_by,
+            normaliser_tensors=tuple(printable(path) for path, _ in statistics),
             normaliser_sha256=hashes,
             modules=modules,
             progress=renderer.render(_counters(parts.progress, contents)),
@@ -81,6 +78,14 @@ def summarise(
         )
 
     return report
+
+
+def _features(parts: Parts, architecture: Architecture, context: Context) -> FeatureSchema | None:
+    """The features that the file names, held against the width of an observation."""
+    features = read_features(parts.feature_schema)
+    if features is not None:
+        check_features(features, architecture.obs_dim.value, context.findings)
+    return features
 
 
 def _note_newer_format(root: Any, context: Context) -> None:

@@ -18,35 +18,36 @@ from app.errors import InvalidInput
 COSTS_EXAMPLE = "fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300"
 
 
+Datasets = Annotated[
+    list[str],
+    typer.Option(help="Id or name of the dataset; repeat it to train on several.", show_default=False),
+]
+Costs = Annotated[
+    str, typer.Option(help=f"What trading costs you, all four: {COSTS_EXAMPLE}.", show_default=False)
+]
+UseCase = Annotated[str | None, typer.Option(help="quick, production, complex, limited_data or extended.")]
+StartFrom = Annotated[str | None, typer.Option("--from", help="Checkpoint whose weights to start from.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A PPO setting, such as learning_rate=1e-3; may be repeated."),
+]
+Folds = Annotated[int | None, typer.Option(min=1, help="Walk forward: one job for each of so many folds.")]
+
+
 def train_command(  # noqa: PLR0913 - the options of a command
     *,
-    dataset: Annotated[
-        list[str],
-        typer.Option(help="Id or name of the dataset; repeat it to train on several.", show_default=False),
-    ],
+    dataset: Datasets,
     timesteps: Annotated[int, typer.Option(help="Environment steps to train for.", show_default=False)],
-    costs: Annotated[
-        str,
-        typer.Option(help=f"What trading costs you, all four: {COSTS_EXAMPLE}.", show_default=False),
-    ],
+    costs: Costs,
     hidden: Annotated[str | None, typer.Option(help="Widths of the trunk; else by tier or use case.")] = None,
     mode: Annotated[str | None, typer.Option(help="standard, quick or extended.")] = None,
-    use_case: Annotated[
-        str | None, typer.Option(help="quick, production, complex, limited_data or extended.")
-    ] = None,
+    use_case: UseCase = None,
     tier: Annotated[str | None, typer.Option(help="GPU tier; else the strongest with a live worker.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; else 1.")] = None,
     name: Annotated[str, typer.Option(help="A name to find the job by.", show_default=False)] = "",
-    start_from: Annotated[
-        str | None, typer.Option("--from", help="Checkpoint whose weights to start from.")
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A PPO setting, such as learning_rate=1e-3; may be repeated."),
-    ] = None,
-    folds: Annotated[
-        int | None, typer.Option(min=1, help="Walk forward: one job for each of so many folds.")
-    ] = None,
+    start_from: StartFrom = None,
+    setting: Settings = None,
+    folds: Folds = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: Url = SERVICE,
     as_json: AsJson = False,
@@ -74,14 +75,19 @@ def train_command(  # noqa: PLR0913 - the options of a command
     }
     spec = {key: value for key, value in wanted.items() if value not in (None, "", {})}
     with connect(url) as client:
-        if folds is not None:
-            train_folds(client, spec, folds, detach=detach, as_json=as_json)
-            return
-        job = submit_spec(client, spec)
-        if detach:
-            show_job(job, as_json=as_json)
-        else:
-            watch_job(client, job["id"], as_json=as_json)
+        train(client, spec, folds, detach=detach, as_json=as_json)
+
+
+def train(client: Client, spec: dict[str, Any], folds: int | None, *, detach: bool, as_json: bool) -> None:
+    """Submit one job, or one for each fold, and watch unless detached."""
+    if folds is not None:
+        train_folds(client, spec, folds, detach=detach, as_json=as_json)
+        return
+    job = submit_spec(client, spec)
+    if detach:
+        show_job(job, as_json=as_json)
+    else:
+        watch_job(client, job["id"], as_json=as_json)
 
 
 def submit_spec(client: Client, spec: dict[str, Any]) -> JobDetail:
