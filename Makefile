@@ -10,7 +10,7 @@ JOBS ?= 2
 # Each test process gets one thread for PyTorch and polars: more would fight over the cores.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: help install demo serve test check format image-check clean
+.PHONY: help install demo serve test test-slow check format image-check clean
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST)
 
@@ -34,8 +34,11 @@ demo: $(STAMP)  ## Start everything, train on real data, inspect, compare
 serve: $(STAMP)  ## Start API, worker, database and queue on this machine
 	$(BIN)/caliper serve
 
-test: $(STAMP) $(PRODUCERS)/.installed  ## Run the whole suite
-	$(THREADS) $(BIN)/python -m pytest -n $(JOBS)
+test: $(STAMP) $(PRODUCERS)/.installed  ## Run the suite but for what takes long
+	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
+
+test-slow: $(STAMP) $(PRODUCERS)/.installed  ## Run the long rest: real processes killed, policies trained to the end
+	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m slow
 
 check: $(STAMP)  ## Format, lint, types and architecture
 	$(BIN)/ruff format --check .

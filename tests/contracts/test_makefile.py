@@ -46,7 +46,7 @@ def installed(checkout: Path) -> Path:
     return checkout
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "test", "check", "install", "image-check"])
+@pytest.mark.parametrize("target", ["demo", "serve", "test", "test-slow", "check", "install", "image-check"])
 def test_a_fresh_checkout_installs_first(checkout: Path, target: str) -> None:
     plan = dry_run(checkout, target)
     assert "-m venv .venv" in plan
@@ -81,9 +81,10 @@ def test_what_users_start_does_not_wait_for_the_producers(checkout: Path, target
 def test_each_target_runs_what_it_says(installed: Path) -> None:
     assert dry_run(installed, "demo").strip() == ".venv/bin/caliper demo"
     assert dry_run(installed, "serve").strip() == ".venv/bin/caliper serve"
-    assert dry_run(installed, "test").strip().endswith(".venv/bin/python -m pytest -n 2")
+    assert dry_run(installed, "test").strip().endswith(".venv/bin/python -m pytest -n 2 -m 'not slow'")
+    assert dry_run(installed, "test-slow").strip().endswith(".venv/bin/python -m pytest -n 2 -m slow")
     assert "OMP_NUM_THREADS=1" in dry_run(installed, "test")
-    assert dry_run(installed, "test", "JOBS=7").strip().endswith("-n 7")
+    assert "-n 7 " in dry_run(installed, "test", "JOBS=7")
     checks = dry_run(installed, "check").splitlines()
     programs = [line.removeprefix(".venv/bin/") for line in checks]
     assert programs == ["ruff format --check .", "ruff check .", "mypy", "lint-imports"]
@@ -119,6 +120,7 @@ def test_ci_runs_the_readme_s_test_command_and_every_check() -> None:
         "make install",
         "make check",
         "make test",
+        "make test-slow",
         "make image-check",
     ]
     assert "set -euo pipefail" in script.read_text()
