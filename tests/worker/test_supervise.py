@@ -23,6 +23,8 @@ from app.storage import Storage
 from worker import supervise
 from worker.supervise import describe_crash, supervise_job
 
+pytestmark = pytest.mark.slow  # a trainer process for each test
+
 LONG = {"total_timesteps": 50_000_000}
 """More than any test waits for."""
 
