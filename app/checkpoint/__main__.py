@@ -36,7 +36,11 @@ def _answer(file: Any, request: dict[str, Any]) -> dict[str, Any]:
     limits = ReadLimits(**request["limits"])
     try:
         report = inspect_checkpoint(
-            file, limits=limits, name=request["name"], with_sha256=request["with_sha256"]
+            file,
+            limits=limits,
+            name=request["name"],
+            with_sha256=request["with_sha256"],
+            with_statistics=request["with_statistics"],
         )
     except LimitExceeded as error:
         return {"limit": _limit(error), "findings": error.extra.get("findings")}

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from app.checkpoint.directory import Directory, Member, find_directory, parse_members
 from app.checkpoint.findings import Findings
+from app.checkpoint.inflated import InflatedSource
 from app.checkpoint.limits import Meter
 from app.checkpoint.local_header import ENCRYPTED, LOCAL_SIZE, read_local
-from app.checkpoint.source import BytesSource, PartSource, Source
+from app.checkpoint.source import BytesSource, PartSource, Source, Span
 from app.errors import LimitExceeded, UnreadableCheckpoint
 
 STORED, DEFLATED = 0, 8
@@ -23,6 +24,10 @@ _MOST_GAP = 192
 """Alignment to 64 bytes, the head of its extra field, and a data descriptor stay below this."""
 _USUAL_EXTRA = 72
 _MOST_PREFETCHED = 1 << 20
+_HELD_WHOLE = 8 << 20
+"""A deflated member that is larger is decompressed as it is read."""
+_WEIGHTS_RATIO = 8
+"""What weights compress to at most: what unfolds to more is held whole, within the budgets of memory."""
 
 
 @dataclass(slots=True)
@@ -52,9 +57,25 @@ class Archive:
         return data
 
     def open(self, name: str) -> Source:
-        """A member as a source of its own: in place where it is stored, else decompressed."""
+        """A member as a source of its own: in place where it is stored, else decompressed, a large one as it is read."""
         member = self.members[name]
-        return self._part(member) if member.method == STORED else BytesSource(self.read(name))
+        if member.method == STORED:
+            return self._part(member)
+        is_weights = _HELD_WHOLE < member.size <= _WEIGHTS_RATIO * member.packed
+        return (
+            self._stream(member) if is_weights and member.method == DEFLATED else BytesSource(self.read(name))
+        )
+
+    def place(self, name: str) -> Span:
+        """Where a stored member's bytes begin in the source, and how many they are; for copying them.
+
+        Raises UnreadableCheckpoint where it is compressed.
+        """
+        member = self.members[name]
+        if member.method != STORED:
+            raise self._error(name, "it is compressed", "torch.save stores")
+        part = self._part(member)
+        return part.start, part.size
 
     def at(self, name: str) -> str:
         """The location of a member, for findings."""
@@ -118,6 +139,19 @@ class Archive:
                 member.name, f"it does not decompress to the {member.size:,} bytes that it declares", ""
             )
         return data
+
+    def _stream(self, member: Member) -> InflatedSource:
+        start = read_local(self.source, self.directory.shift, member, self.findings, self.location)
+        packed = PartSource(self.source, start, member.packed)
+
+        def finish(crc: int, wrong: str) -> None:
+            if wrong:
+                raise self._error(member.name, wrong, "")
+            if crc != member.crc:
+                text = "its bytes do not match their checksum"
+                self.findings.add("bad_crc", "high", self.at(member.name), text)
+
+        return InflatedSource(packed, member.size, self.meter, finish)
 
     def _error(self, name: str, why: str, hint: str) -> UnreadableCheckpoint:
         return UnreadableCheckpoint(f"{self.at(name)}: {why}", hint=hint, pointer=self.at(name))

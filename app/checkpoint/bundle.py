@@ -118,8 +118,7 @@ def _read_member(name: str, source: Source, context: Context) -> Contents:
     if looks_like_legacy(head):
         return read_legacy(source, context, f"{name}!")
     if looks_like_pickle(head):
-        context.meter.check("max_member_bytes", source.size)
-        return Contents("pickle", walk_pickles(source.read_at(0, source.size), context, name).value)
+        return Contents("pickle", walk_pickles(source, context, name).value)
     if name.endswith(".json"):
         return Contents("pickle", _json(name, source, context))
     if looks_like_safetensors(head, source.size):

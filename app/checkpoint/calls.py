@@ -5,7 +5,7 @@ from typing import Any
 from app.checkpoint.names import standing
 from app.checkpoint.opcodes import Machine
 from app.checkpoint.rebuild import DATA_CALLS, MALFORMED
-from app.checkpoint.values import Array, Made, Name, Storage, Symbol, Table, Tensor
+from app.checkpoint.values import Array, ByteRange, Made, Name, Storage, Symbol, Table, Tensor
 
 _FROM_TYPE = frozenset({"torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"})
 _NEW_CALLS = frozenset({"copyreg.__newobj__", "copyreg.__newobj_ex__"})
@@ -99,6 +99,8 @@ def short(value: Any) -> str:
         return repr(value[:80]) + ("…" if len(value) > 80 else "")
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
+    if isinstance(value, ByteRange):
+        return f"<{len(value):,} bytes>"
     return str(value) if isinstance(value, Name) else f"<{type(value).__name__.lower()}>"
 
 
@@ -115,12 +117,15 @@ def _told_of_function(location: str) -> str:
     """What a pickled function is, and how its file is loaded without it; the entry of an SB3 zip by its key."""
     member, _, key = location.partition("#")
     text = (
-        "holds a pickled function: code that the file brings, made as it is loaded and run later; crafted bytecode "
-        "does harm without naming anything"
+        "holds a pickled function, such as a lambda: its bytecode is in the file, becomes a function as it is loaded and "
+        "runs later; what it does cannot be judged"
     )
     if member.rpartition("!")[2] != "data" or not key.isidentifier():
-        return text
-    return f"{key} {text}. Load with custom_objects={{{key!r}: …}}, a float or a schedule of your own, or save it so"
+        return f"{text}. Save what made it instead, such as a number or a class's name"
+    return (
+        f"{key} {text}. Load without it: custom_objects={{{key!r}: …}}, a float or a schedule of your own. Save without "
+        "it: give a float or the library's LinearSchedule in place of the function"
+    )
 
 
 def _build_array(m: Machine, target: Array, state: Any) -> None:
@@ -131,5 +136,6 @@ def _build_array(m: Machine, target: Array, state: Any) -> None:
         return
     target.shape = state[1]
     target.dtype = state[2].text if isinstance(state[2], Symbol) else ""
-    target.data = state[4] if isinstance(state[4], bytes) else None
-    target.objects = None if isinstance(state[4], bytes) else state[4]
+    is_data = isinstance(state[4], (bytes, ByteRange))
+    target.data = state[4] if is_data else None
+    target.objects = None if is_data else state[4]

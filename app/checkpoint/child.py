@@ -24,8 +24,6 @@ class Ended:
     """The start of its standard error."""
     cpu_seconds: float
     """Processor time that it used."""
-    peak_bytes: int
-    """Its largest resident memory."""
     timed_out: bool
     """Whether it was killed here as its time was up."""
     overflowed: bool
@@ -56,7 +54,6 @@ def run_child(command: list[str], stdin: BinaryIO, *, seconds: float, max_output
         output=bytes(said["output"]),
         errors=bytes(said["errors"]),
         cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_bytes=usage.ru_maxrss * 1024,
         timed_out=not finished and not overflowed,
         overflowed=overflowed,
     )

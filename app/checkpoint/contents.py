@@ -8,6 +8,7 @@ from app.checkpoint.building import OPERATIONS, refuse_persistent, walk
 from app.checkpoint.findings import Findings
 from app.checkpoint.limits import Meter
 from app.checkpoint.opcodes import Machine, PersistentLoad, Walk
+from app.checkpoint.source import Source
 from app.checkpoint.values import Tensor
 from app.errors import CaliperError, LimitExceeded
 
@@ -62,16 +63,16 @@ class Contents:
 
 
 def walk_pickles(
-    data: bytes, context: Context, location: str, persistent_load: PersistentLoad = refuse_persistent
+    source: Source, context: Context, location: str, persistent_load: PersistentLoad = refuse_persistent
 ) -> Walk:
-    """Walk the pickle at the start of `data`, and judge what follows its end; returns the first one."""
-    first = walk_one(data, 0, context, location, persistent_load)
+    """Walk the pickle at the start of `source`, and judge what follows its end; returns the first one."""
+    first = walk_one(source, 0, context, location, persistent_load)
     end = first.end
-    if first.error is None and end < len(data):
-        text = f"{len(data) - end:,} bytes follow the pickle's end"
+    if first.error is None and end < source.size:
+        text = f"{source.size - end:,} bytes follow the pickle's end"
         context.findings.add("trailing_pickle", "medium", f"{location}@{end}", text)
-    while first.error is None and end < len(data) and data[end] in OPERATIONS:
-        following = walk_one(data, end, context, location, persistent_load)
+    while first.error is None and end < source.size and source.read_at(end, 1)[0] in OPERATIONS:
+        following = walk_one(source, end, context, location, persistent_load)
         if following.error is not None:
             break
         end = following.end
@@ -79,11 +80,11 @@ def walk_pickles(
 
 
 def walk_one(
-    data: bytes, start: int, context: Context, location: str, persistent_load: PersistentLoad
+    source: Source, start: int, context: Context, location: str, persistent_load: PersistentLoad
 ) -> Walk:
     """Walk one pickle from `start`; a break or a limit becomes a finding."""
     context.meter.spend("max_pickles")
-    machine = Machine(data, context.meter, context.findings, location, OPERATIONS, persistent_load, start)
+    machine = Machine(source, context.meter, context.findings, location, OPERATIONS, persistent_load, start)
     result = walk(machine)
     if result.error is not None:
         context.note(result.error, location)

@@ -35,12 +35,26 @@ class Graph:
     inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     producer: Any = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the model says of itself, names to text; long texts are left out."""
 
 
 def activation_of(graph: Graph) -> str | None:
     """The first activation among the operations."""
-    kinds = (node.kind.lower().rstrip("_") for node in graph.nodes)
-    return next((kind for kind in kinds if kind in _ACTIVATIONS), None)
+    for at, node in enumerate(graph.nodes):
+        kind = node.kind.lower().rstrip("_")
+        if kind == "sigmoid" and any(
+            _multiplies(following, node) for following in graph.nodes[at + 1 : at + 3]
+        ):
+            return "silu"
+        if kind in _ACTIVATIONS:
+            return kind
+    return None
+
+
+def _multiplies(node: Node, gate: Node) -> bool:
+    """Whether a node multiplies what went into a gate by what came out of it: x * sigmoid(x)."""
+    return node.kind.lower() == "mul" and set(node.inputs) == {*gate.inputs[:1], *gate.outputs[:1]}
 
 
 def recurrent_kind(node: Node, shapes: Shapes) -> tuple[str, int, int] | None:

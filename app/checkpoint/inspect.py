@@ -33,7 +33,6 @@ DEFAULT_LIMITS = ReadLimits()
 _HINT = "a torch .pt file, a Stable-Baselines3 .zip, a .safetensors, .onnx or .pt2 file"
 _HEAD = 512
 _TAIL = 66_000
-_MOST_TRIED = 1 << 20
 _BLOCK = 1 << 20
 
 
@@ -43,31 +42,35 @@ def inspect_checkpoint(
     limits: ReadLimits = DEFAULT_LIMITS,
     name: str = "",
     with_sha256: bool = True,
+    with_statistics: bool = False,
 ) -> CheckpointReport:
     """Report what is in a checkpoint; nothing of it is executed.
 
     From a path, a seekable binary file, or byte ranges of a remote one. Reads the directory and the pickles,
-    never the weights; `with_sha256` streams the file once more.
+    never the weights; `with_sha256` streams the file once more, `with_statistics` reads a normaliser's running
+    statistics too and reports their hashes, which is what a comparison needs.
     Raises UnreadableCheckpoint where the file is none or is too damaged, LimitExceeded where it passes a
     limit before anything was read; the error's `extra["findings"]` lists what was found until then. What is
     damaged, odd or dangerous beyond that stands in `findings`.
     """
     if isinstance(file, Path) and file.is_dir():
-        return _inspect_folder(file, limits, name)
+        return _inspect_folder(file, limits, name, with_statistics)
     with _opened(file, Meter(limits)) as source:
         context = Context(source.meter, Findings(limits.max_findings))
         contents = _read_or_tell(source, context)
-        report = summarise(contents, context, source.size, printable(name or _name_of(file)))
+        shown = printable(name or _name_of(file))
+        report = summarise(contents, context, source.size, shown, with_statistics=with_statistics)
         return report(_sha256(source) if with_sha256 else None)
 
 
-def _inspect_folder(folder: Path, limits: ReadLimits, name: str) -> CheckpointReport:
+def _inspect_folder(folder: Path, limits: ReadLimits, name: str, with_statistics: bool) -> CheckpointReport:  # noqa: FBT001
     """A checkpoint that is a folder of files, such as RLlib's; it has no hash."""
     context = Context(Meter(limits), Findings(limits.max_findings))
     contents = read_folder(folder, context)
     _require_something(contents, context)
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-    return summarise(contents, context, size, printable(name or folder.name))(None)
+    shown = printable(name or folder.name)
+    return summarise(contents, context, size, shown, with_statistics=with_statistics)(None)
 
 
 def _read_or_tell(source: Source, context: Context) -> Contents:
@@ -120,8 +123,7 @@ def _read_zip(source: Source, context: Context) -> Contents:
 
 def _read_pickle(source: Source, context: Context) -> Contents:
     """A bare pickle: torch and joblib refuse or misread it, others load it and run what it says."""
-    context.meter.check("max_member_bytes", source.size)
-    result = walk_pickles(source.read_at(0, source.size), context, "pickle")
+    result = walk_pickles(source, context, "pickle")
     context.findings.add("bare_pickle", "low", "pickle", "a bare pickle, which torch.save does not write")
     return Contents("pickle", result.value)
 
@@ -129,8 +131,7 @@ def _read_pickle(source: Source, context: Context) -> Contents:
 def _walks_as_pickle(source: Source, context: Context) -> bool:
     """Whether a file without a signature is a pickle all the same: protocol 0 begins with any opcode."""
     trial = Context(context.meter, Findings(context.findings.most))
-    data = source.read_at(0, min(source.size, _MOST_TRIED))
-    result = walk_one(data, 0, trial, "pickle", refuse_persistent)
+    result = walk_one(source, 0, trial, "pickle", refuse_persistent)
     is_whole = result.error is None and isinstance(result.value, (Table, Made, list, tuple))
     return trial.findings.any_high() or is_whole
 

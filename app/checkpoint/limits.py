@@ -29,7 +29,8 @@ class ReadLimits:
     max_directory_bytes: int = 16 * MIB
     """Size of a zip's central directory."""
     max_member_bytes: int = 64 * MIB
-    """Decompressed size of one member or file that is read into memory, or of a legacy stream's pickles."""
+    """Decompressed size of one member that is read into memory whole, or what is held of one pickle in a file of its
+    own: bytes of more than 64 KiB are passed over in it."""
     max_read_bytes: int = 256 * MIB
     """All bytes read into memory, decompressed ones included."""
     max_requests: int = 50_000
@@ -57,7 +58,7 @@ class ReadLimits:
     max_tensors: int = 25_000
     """Tensors and arrays in the file, initialisers of an ONNX model included."""
     max_statistics_bytes: int = MIB
-    """Values of a normaliser's running statistics, which are hashed; more of them are not read."""
+    """Values of a normaliser's running statistics, which are hashed for a comparison; more of them are not read."""
     max_header_bytes: int = 32 * MIB
     """A safetensors header, or all names of an ONNX model together."""
     max_json_bytes: int = 16 * MIB

@@ -31,6 +31,7 @@ LIBRARY_CLASSES: tuple[str, ...] = (
     "elegantrl.",
     "pufferlib.",
     "ray.rllib.",
+    "packaging.version.",  # the version of RLlib's older files
     "app.network.",
     "worker.ppo.",
     "__torch__.",

@@ -44,6 +44,7 @@ _FLOATS, _INT32, _STRINGS, _INT64, _RAW, _DOUBLES, _UINT64 = 4, 5, 6, 7, 9, 10, 
 _VALUE_BYTES = {_FLOATS: 4, _DOUBLES: 8}
 _MOST_DEPTH = 8
 _OPSETS = 8
+_METADATA = 14
 _SIGN = 1 << 63
 
 
@@ -78,6 +79,8 @@ def read_onnx(source: Source, context: Context) -> Contents:
             said["name" if found.number == 2 else "version"] = model.text(found)
         elif found.number == 1:
             said["ir_version"] = found.value
+        elif found.number == _METADATA and found.kind == BYTES:
+            reader.read_metadata(model.inner(found))
         elif found.number == _OPSETS:
             has_opsets = True
     if graphs != 1:
@@ -115,6 +118,18 @@ class _Reader:
             elif found.number == 15:
                 text = "sparse initialisers are not counted"
                 self.context.findings.add("sparse_initialiser", "low", "graph", text)
+
+    def read_metadata(self, message: Message) -> None:
+        """One of the model's own words; those that are too long to be shown are left out."""
+        most = self.context.meter.limits.max_shown_text
+        texts = {found.number: found for found in message.fields() if found.kind == BYTES}
+        if (
+            len(texts) == 2
+            and all(found.length <= most for found in texts.values())
+            and 1 in texts
+            and 2 in texts
+        ):
+            self.graph.metadata.setdefault(message.text(texts[1]), message.text(texts[2]))
 
     def _node(self, message: Message, depth: int) -> None:
         self.context.meter.spend("max_opcodes", NODE_COST)

@@ -3,6 +3,7 @@
 It has a stack, marks and a memo of its own, and no import, no getattr and no call: a name stays a `Name`, and
 what would be called becomes data by our own code in `calls.py` or stands as `Made` with a finding. It loops
 and never recurses. Where a pickle breaks, `salvage` folds what was open into the value that was being built.
+A window of the pickle is in memory, and large bytes are passed over (`ByteRange`), so its size does not matter.
 Opcodes and their arguments: CPython's Lib/pickletools.py; the classes' order is that of its sections.
 """
 
@@ -12,7 +13,8 @@ from typing import Any
 
 from app.checkpoint.findings import Findings
 from app.checkpoint.limits import Meter
-from app.checkpoint.values import Made, Table
+from app.checkpoint.source import Source
+from app.checkpoint.values import ByteRange, Made, Table
 from app.errors import CaliperError, UnreadableCheckpoint
 
 Operation = Callable[["Machine"], None]
@@ -20,13 +22,18 @@ PersistentLoad = Callable[["Machine", Any], Any]
 
 STOP = 0x2E
 _TICK = 4_096
+_LEAST_WINDOW, _MOST_WINDOW = 1 << 12, 1 << 18
+"""Bytes that are read at once: few after bytes that were passed over, since more of them may follow, then twice as many
+each time."""
+_MOST_HELD = 1 << 16
+"""Bytes values that are longer are passed over."""
 
 
 @dataclass(slots=True)
 class Machine:
-    """One pickle being walked; `operations` is the table of opcodes."""
+    """One pickle being walked; `operations` is the table of opcodes, positions are those of the source."""
 
-    data: bytes
+    source: Source
     meter: Meter
     findings: Findings
     location: str
@@ -41,6 +48,10 @@ class Machine:
     depth: int = 0
     opcode_at: int = 0
     frame_end: int = 0
+    window: bytes = b""
+    window_at: int = 0
+    ahead: int = _LEAST_WINDOW
+    held: int = 0
 
     def run(self) -> Any:
         """Walk to STOP and return the value; raises UnreadableCheckpoint or LimitExceeded."""
@@ -68,19 +79,45 @@ class Machine:
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
+        start = self.position - self.window_at
+        if length < 0 or start + length > len(self.window):
+            self._check_there(length)
+            start = self._refill(length)
         end = self.position + length
-        if length < 0 or end > len(self.data):
-            left = len(self.data) - self.position
-            raise self.broken(f"{length:,} bytes are announced, {left:,} are left")
         if self.position < self.frame_end < end:
             self._straddle()
-        taken = self.data[self.position : end]
         self.position = end
-        return taken
+        return self.window[start : start + length]
+
+    def take_bytes(self, length: int) -> "bytes | ByteRange":
+        """The next `length` bytes as a value; long ones are passed over unread, only their place is kept."""
+        if length <= _MOST_HELD:
+            return self.take(length)
+        self._check_there(length)
+        passed = ByteRange(self.position, length)
+        if self.position < self.frame_end < self.position + length:
+            self._straddle()
+        self.position += length
+        self.ahead = _LEAST_WINDOW
+        return passed
+
+    def _check_there(self, length: int) -> None:
+        left = self.source.size - self.position
+        if length < 0 or length > left:
+            raise self.broken(f"{length:,} bytes are announced, {left:,} are left")
+
+    def _refill(self, length: int) -> int:
+        """Read a window from the present position, of `length` bytes or more; where in it that is."""
+        most = min(max(length, self.ahead), self.source.size - self.position)
+        self.ahead = min(2 * self.ahead, _MOST_WINDOW)
+        self.held += most
+        self.meter.check("max_member_bytes", self.held)
+        self.window, self.window_at = self.source.read_at(self.position, most), self.position
+        return 0
 
     def open_frame(self, length: int) -> None:
         """Note where a frame ends; it may neither pass the end nor begin within another."""
-        if length > len(self.data) - self.position:
+        if length > self.source.size - self.position:
             raise self.broken(f"a frame of {length:,} bytes passes the end")
         if self.position < self.frame_end:
             self._straddle()
@@ -99,15 +136,21 @@ class Machine:
 
     def take_line(self) -> bytes:
         """The bytes up to a newline, which is passed over."""
-        end = self.data.find(b"\n", self.position)
-        if end < 0:
-            raise self.broken("a line has no end")
-        self.meter.check("max_string_bytes", end - self.position)
-        if self.position < self.frame_end <= end:
+        start = self.position - self.window_at
+        end = self.window.find(b"\n", start)
+        while end < 0:
+            seen = len(self.window) - start
+            self.meter.check("max_string_bytes", seen)
+            if self.position + seen >= self.source.size:
+                raise self.broken("a line has no end")
+            start = self._refill(2 * seen)
+            end = self.window.find(b"\n", seen)
+        length = end - start
+        self.meter.check("max_string_bytes", length)
+        if self.position < self.frame_end <= self.position + length:
             self._straddle()
-        line = self.data[self.position : end]
-        self.position = end + 1
-        return line
+        self.position += length + 1
+        return self.window[start:end]
 
     def take_uint(self, length: int) -> int:
         """The next bytes as an unsigned little-endian number."""

@@ -109,12 +109,13 @@ def text(length_bytes: int, encoding: str = "utf-8") -> Operation:
 
 
 def binary(length_bytes: int) -> Operation:
-    """A counted bytes or bytearray value; one that is there may be large, since numpy's weights are such."""
+    """A counted bytes or bytearray value; one that is there may be of any size, since numpy's weights are such."""
 
     def push(m: Machine) -> None:
         length = m.take_uint(length_bytes)
-        is_there = length <= len(m.data) - m.position
-        m.push(m.take(length) if is_there else m.take_text(length))
+        if length > m.source.size - m.position:  # what a loader would allocate before it sees that
+            m.meter.check("max_string_bytes", length)
+        m.push(m.take_bytes(length))
 
     return push
 

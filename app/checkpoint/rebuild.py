@@ -11,7 +11,7 @@ from typing import Any, Final
 from app.checkpoint.bombs import check_keys
 from app.checkpoint.names import STORAGE_DTYPES, standing
 from app.checkpoint.opcodes import Machine
-from app.checkpoint.values import Array, Bag, Made, Name, Storage, Symbol, Table, Tensor
+from app.checkpoint.values import Array, Bag, ByteRange, Made, Name, Storage, Symbol, Table, Tensor
 
 MALFORMED: Final = object()
 """Stands for arguments that a call cannot have."""
@@ -101,7 +101,7 @@ def byte_array(m: Machine, args: tuple[Any, ...]) -> Any:
             text = f"would allocate {args[0]:,} bytes of zeros"
             m.findings.add("huge_allocation", "high", m.here(), text)
         return bytes(min(args[0], _MOST_ZEROS))
-    if isinstance(args[0], bytes):
+    if isinstance(args[0], (bytes, ByteRange)):
         return args[0]
     return args[0].encode("latin-1", "replace") if isinstance(args[0], str) else MALFORMED
 
@@ -139,7 +139,7 @@ def array(_: Machine, args: tuple[Any, ...]) -> Any:
 
 def array_from_buffer(_: Machine, args: tuple[Any, ...]) -> Any:
     """Numpy's _frombuffer: bytes, dtype, shape, order."""
-    if len(args) < 3 or not isinstance(args[0], bytes) or not isinstance(args[1], Symbol):
+    if len(args) < 3 or not isinstance(args[0], (bytes, ByteRange)) or not isinstance(args[1], Symbol):
         return MALFORMED
     shape = sizes(args[2])
     return MALFORMED if shape is None else Array(shape, args[1].text, args[0])
@@ -152,7 +152,7 @@ def scalar(_: Machine, args: tuple[Any, ...]) -> Any:
     form = _FORMATS.get(args[0].text.lstrip("<=|"))
     if form and isinstance(args[1], bytes) and len(args[1]) == struct.calcsize(f"<{form}"):
         return struct.unpack(f"<{form}", args[1])[0]
-    return Array((), args[0].text, args[1] if isinstance(args[1], bytes) else None)
+    return Array((), args[0].text, args[1] if isinstance(args[1], (bytes, ByteRange)) else None)
 
 
 def torch_storage(prefix: str) -> Callable[[Machine, Any], Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 from app.checkpoint.findings import printable
 from app.checkpoint.limits import ReadLimits
-from app.checkpoint.values import Array, Bag, Made, Name, Storage, Symbol, Table, Tensor, fields_of
+from app.checkpoint.values import Array, Bag, ByteRange, Made, Name, Storage, Symbol, Table, Tensor, fields_of
 
 CUT = "…"
 """Stands for what a limit cut off."""
 
-_PLAIN = (bool, int, float, str, bytes)
+_PLAIN = (bool, int, float, str, bytes, ByteRange)
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Renderer:
             return value if math.isfinite(value) else str(value)
         if isinstance(value, str):
             return printable(value, self.limits.max_shown_text)
-        if isinstance(value, bytes):
+        if isinstance(value, (bytes, ByteRange)):
             return f"{len(value):,} bytes"
         is_wide = type(value) is int and abs(value) >= 1 << 63
         return hex(value) if is_wide else value  # JSON readers lose such numbers

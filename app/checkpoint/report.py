@@ -94,7 +94,8 @@ class CheckpointReport:
     architecture: Architecture
     """The policy network."""
     parameters: int
-    """Values of the network's tensors; shared storages and repeated values are counted once."""
+    """Values of the network's tensors; shared storages and repeated values are counted once. Buffers, such as a batch
+    norm's statistics, are among them: a state dict does not tell them apart."""
     layers: tuple[LayerInfo, ...]
     """The network's layers."""
     tensors: tuple[TensorInfo, ...]
@@ -120,7 +121,8 @@ class CheckpointReport:
     normaliser_tensors: tuple[str, ...]
     """Tensors that hold running statistics of observations, by their path in the file."""
     normaliser_sha256: dict[str, str]
-    """Hash of each statistic's values as float64, by the tensor's path; those of large ones are not read."""
+    """Hash of each statistic's values as float64, by the tensor's path: in the reports of registered checkpoints and of
+    those that are compared. Empty where they were not asked for, or are too large to be read."""
     modules: tuple[str, ...]
     """The network's modules in order, those without tensors too; empty where the file does not list them."""
     progress: Any

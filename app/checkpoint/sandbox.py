@@ -52,6 +52,7 @@ def inspect_in_child(
     sandbox: SandboxLimits = DEFAULT_SANDBOX,
     name: str = "",
     with_sha256: bool = True,
+    with_statistics: bool = False,
 ) -> CheckpointReport:
     """`inspect_checkpoint` in a child process; blocks until it answers.
 
@@ -63,6 +64,7 @@ def inspect_in_child(
         "limits": dataclasses.asdict(limits),
         "name": name or path.name,
         "with_sha256": with_sha256,
+        "with_statistics": with_statistics,
         "max_memory_bytes": sandbox.max_memory_bytes,
         "max_cpu_seconds": sandbox.max_cpu_seconds,
     }
@@ -115,7 +117,7 @@ def _raise_at_a_wall(ended: Ended, sandbox: SandboxLimits) -> None:
         raise LimitExceeded("max_cpu_seconds", limit=cpu, actual=max(cpu, round(ended.cpu_seconds, 1)))
     if is_killed:
         raise Unavailable(
-            f"the process that read the file was killed from outside, at {ended.peak_bytes:,} bytes of memory",
+            "the process that read the file was killed from outside, which says nothing against the file",
             hint="the machine may be out of memory: try again later",
         )
     if b"MemoryError" in ended.errors[-4096:]:

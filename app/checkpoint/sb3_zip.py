@@ -10,7 +10,7 @@ from typing import Any
 from app.checkpoint.archive import Archive, open_archive
 from app.checkpoint.contents import Contents, Context, walk_pickles
 from app.checkpoint.json_value import read_json
-from app.checkpoint.source import Source
+from app.checkpoint.source import BytesSource, Source
 from app.checkpoint.torch_legacy import looks_like_legacy, read_legacy
 from app.checkpoint.torch_zip import is_torch_zip, read_torch_zip
 from app.checkpoint.values import Table, Tensor
@@ -78,8 +78,7 @@ def _read_stream(source: Source, context: Context, location: str) -> Contents:
     """A .pth that is no zip: torch loads it as a legacy stream, pickle as a pickle."""
     if looks_like_legacy(source.read_at(0, min(16, source.size))):
         return read_legacy(source, context)
-    context.meter.check("max_member_bytes", source.size)
-    root = walk_pickles(source.read_at(0, source.size), context, location).value
+    root = walk_pickles(source, context, location).value
     context.findings.add(
         "bare_pickle", "medium", location, "a bare pickle where Stable-Baselines3 writes a zip"
     )
@@ -93,7 +92,7 @@ def _judge_extra(archive: Archive, name: str, context: Context) -> None:
         "extra_member", "medium", archive.at(name), "Stable-Baselines3 writes no such member"
     )
     if data[:1] == b"\x80" or name.endswith((".pkl", ".pickle")):
-        walk_pickles(data, context, archive.at(name))
+        walk_pickles(BytesSource(data), context, archive.at(name))
 
 
 def _unpack(document: Any, context: Context, location: str) -> Table:
@@ -131,4 +130,4 @@ def _entry(value: Any, context: Context, location: str) -> Any:
     if not data:
         context.findings.add("damaged", "medium", location, "a serialized entry is no base64")
         return value
-    return walk_pickles(data, context, location).value
+    return walk_pickles(BytesSource(data), context, location).value

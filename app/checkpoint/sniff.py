@@ -42,7 +42,13 @@ def describe(head: bytes, size: int) -> str:
 
 
 def looks_like_pickle(head: bytes) -> bool:
-    """Whether the first bytes are those of a pickle of protocol 2 or later, or of an older one's usual starts."""
+    """Whether the first bytes are those of a pickle of protocol 2 or later, or of an older one's usual starts.
+
+    A safetensors file begins with its header's length, whose lowest bytes may be any of these; then zeros follow, and
+    no pickle goes on with a byte below 0x20.
+    """
+    if head[2:3] < b"\x20" and head[8:9] == b"{":
+        return False
     return (
         (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05")
         or head[:2] in (b"(d", b"(l", b"(i", b"(c", b"]p")

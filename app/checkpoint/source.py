@@ -154,19 +154,19 @@ class PartSource:
 
     def __init__(self, whole: Source, start: int, size: int) -> None:
         self._whole = whole
-        self._start = start
+        self.start = start
         self.size = size
         self.is_local = whole.is_local
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly these bytes of the part."""
         check_range(self.size, offset, length)
-        return self._whole.read_at(self._start + offset, length)
+        return self._whole.read_at(self.start + offset, length)
 
     def prefetch(self, spans: Iterable[Span]) -> None:
         """Fetch and keep these spans of the part."""
         inside = ((max(0, at), min(self.size, at + length)) for at, length in spans)
-        self._whole.prefetch((self._start + at, end - at) for at, end in inside if end > at)
+        self._whole.prefetch((self.start + at, end - at) for at, end in inside if end > at)
 
 
 class BytesSource:

@@ -28,22 +28,23 @@ _MOST_MODULE_TEXT = 1 << 17
 
 
 def summarise(
-    contents: Contents, context: Context, size: int, name: str
+    contents: Contents, context: Context, size: int, name: str, *, with_statistics: bool = False
 ) -> Callable[[str | None], CheckpointReport]:
     """Everything but the hash: the function that is returned takes it and gives the report."""
     found = _tensors(contents, context)
     recipe = recipe_for(contents.root)
     parts = recipe.parts(contents.root)
     architecture = recipe.read(contents.root)
-    placed = [(path, value, _part(path, parts)) for path, value in found]
+    statistics = _statistics(found, parts)
+    scaling = {path for path, _ in statistics} if not parts.weights_path else set()
+    placed = [(path, value, "other" if path in scaling else _part(path, parts)) for path, value in found]
     layers = _layers([(path, value) for path, value, part in placed if part == "weights"], parts, contents)
     renderer = Renderer(context.meter.limits)
     optimizer = read_optimizer(parts.optimizer, contents.scalar)
     features = _features(parts, architecture, context)
     predicted = _predict_size(contents, context, size)
-    statistics = _statistics(found, parts)
     modules = _modules(parts.state, context)
-    hashes = hash_statistics(statistics, contents, context)
+    hashes = hash_statistics(statistics, contents, context) if with_statistics else {}
     note_disagreements(architecture, context.findings)
     _note_newer_format(contents.root, context)
     tensors = tuple(describe(path, value, part) for path, value, part in placed)

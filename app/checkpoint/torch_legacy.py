@@ -8,13 +8,12 @@ import dataclasses
 from typing import Any
 
 from app.checkpoint.contents import Contents, Context, walk_one
-from app.checkpoint.findings import Findings
 from app.checkpoint.opcodes import Machine
 from app.checkpoint.rebuild import DATA_CALLS, MALFORMED, torch_storage
-from app.checkpoint.source import BytesSource, Source
+from app.checkpoint.source import BytesSource, PartSource, Source
 from app.checkpoint.statistics import slice_of
 from app.checkpoint.tensors import item_bytes
-from app.checkpoint.values import Storage, Tensor
+from app.checkpoint.values import ByteRange, Storage, Tensor
 from app.errors import CaliperError
 
 LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
@@ -23,8 +22,8 @@ LOAD_FROM_BYTES = "torch.storage._load_from_bytes"
 MAGIC = 0x1950A86A20F9469CFC6C
 MAGIC_BYTES = b"\x8a\n" + MAGIC.to_bytes(10, "little")
 """How the magic number stands in the stream, after the two bytes of the protocol."""
-_WINDOWS = (1 << 16, 1 << 20)
-"""First bytes in which the pickles are looked for before all that may be read is; the storages lie behind."""
+_USUAL = 1 << 14
+"""Bytes in which the pickles of most files end; they are asked for together."""
 
 
 def looks_like_legacy(head: bytes) -> bool:
@@ -34,15 +33,9 @@ def looks_like_legacy(head: bytes) -> bool:
 
 def read_legacy(source: Source, context: Context, prefix: str = "") -> Contents:
     """Walk the five pickles, then size each storage by its count; `prefix` goes before each storage's key."""
-    most = min(source.size, context.meter.limits.max_member_bytes)
-    for window in _WINDOWS:
-        if most > window:
-            trial = Context(context.meter, Findings(context.findings.most))
-            source.prefetch([(0, window)])
-            _, _, end = _walk_pickles(source.read_at(0, window), trial, {}, prefix)
-            most = end if not trial.broken else most
+    source.prefetch([(0, _USUAL)])
     storages: dict[str, Storage] = {}
-    root, keys, end = _walk_pickles(source.read_at(0, most), context, storages, prefix)
+    root, keys, end = _walk_pickles(source, context, storages, prefix)
     contents = Contents("torch-legacy", root)
     contents.storages = _sizes(source, end, keys, storages, context)
     at = end
@@ -55,20 +48,27 @@ def read_legacy(source: Source, context: Context, prefix: str = "") -> Contents:
 
 def load_from_bytes(m: Machine, args: tuple[Any, ...]) -> Any:
     """The storage in a legacy stream within a pickle; real torch would load it with everything allowed."""
-    data = args[0] if len(args) == 1 and isinstance(args[0], bytes) else b""
-    if not looks_like_legacy(data[:32]):
-        text = f"would load {len(data):,} bytes within the pickle by torch.load, and run what they say"
+    stream = _stream_of(m, args[0] if len(args) == 1 else b"")
+    if not looks_like_legacy(stream.read_at(0, min(32, stream.size))):
+        text = f"would load {stream.size:,} bytes within the pickle by torch.load, and run what they say"
         m.findings.add("would_call", "high", m.here(), text)
         return MALFORMED
     m.meter.spend("max_archives")
     context = Context(m.meter, m.findings)
-    contents = read_legacy(BytesSource(data), context, f"{m.here()}!")
+    contents = read_legacy(stream, context, f"{m.here()}!")
     if context.broken:
         raise context.broken[0]
     found = contents.root
     if not isinstance(found, Storage):
         return found
     return dataclasses.replace(found, held=contents.storages.get(found.key))
+
+
+def _stream_of(m: Machine, value: Any) -> Source:
+    """The bytes within a pickle as a source; those that were passed over are read where they are."""
+    if isinstance(value, ByteRange):
+        return PartSource(m.source, value.start, value.length)
+    return BytesSource(value if isinstance(value, bytes) else b"")
 
 
 DATA_CALLS[LOAD_FROM_BYTES] = load_from_bytes  # here, since the reader of streams builds on the machine
@@ -83,7 +83,7 @@ def _values(source: Source, contents: Contents, tensor: Tensor, context: Context
 
 
 def _walk_pickles(
-    data: bytes, context: Context, storages: dict[str, Storage], prefix: str
+    source: Source, context: Context, storages: dict[str, Storage], prefix: str
 ) -> tuple[Any, list[Any], int]:
     """(root, storage keys with the prefix, where the storages begin)."""
     load_torch = torch_storage(prefix)
@@ -97,7 +97,7 @@ def _walk_pickles(
     values: list[Any] = []
     end = 0
     for part in ("magic number", "protocol", "system", "object", "storage keys"):
-        result = walk_one(data, end, context, part, load)
+        result = walk_one(source, end, context, part, load)
         values.append(result.value)
         end = result.end
         if result.error is not None:

@@ -13,6 +13,7 @@ from app.checkpoint.archive import Archive, open_archive
 from app.checkpoint.contents import ContainerFormat, Contents, Context, walk_pickles
 from app.checkpoint.opcodes import Machine, PersistentLoad
 from app.checkpoint.rebuild import torch_storage
+from app.checkpoint.source import BytesSource
 from app.checkpoint.statistics import slice_of
 from app.checkpoint.values import Storage, Tensor
 from app.errors import CaliperError, UnreadableCheckpoint
@@ -90,7 +91,7 @@ def read_torch_zip(archive: Archive, context: Context, prefix: str = "") -> Cont
     used: set[str] = set()
     load = _noting(torch_storage(prefix), used)
     archive.prefetch([main, *_small_members(archive, folder)])
-    root = walk_pickles(archive.read(main), context, archive.at(main), load).value
+    root = walk_pickles(BytesSource(archive.read(main)), context, archive.at(main), load).value
     for name in _other_pickles(archive, main, context):
         try:
             _read_other(archive, name, context, load)
@@ -176,7 +177,7 @@ def _read_other(archive: Archive, name: str, context: Context, load: PersistentL
     """A member beside data.pkl: an archive within the archive is opened, anything else walked."""
     source = archive.open(name)
     if source.read_at(0, min(2, source.size)) != _ZIP_START:
-        walk_pickles(archive.read(name), context, archive.at(name), load)
+        walk_pickles(BytesSource(archive.read(name)), context, archive.at(name), load)
         return
     inner = open_archive(source, context.meter, context.findings, f"{archive.at(name)}!")
     if is_torch_zip(inner):

@@ -115,13 +115,25 @@ class Tensor:
     offset: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ByteRange:
+    """Bytes of a pickle that were passed over unread: where they begin in it, and how many they are."""
+
+    start: int
+    length: int
+
+    def __len__(self) -> int:
+        """How many they are, as of bytes."""
+        return self.length
+
+
 @dataclass(slots=True, eq=False)
 class Array:
-    """A numpy array or scalar; `data` are its bytes where the pickle holds them."""
+    """A numpy array or scalar; `data` are its bytes where the pickle holds them, large ones their place."""
 
     shape: tuple[int, ...] = ()
     dtype: str = ""
-    data: bytes | None = None
+    data: bytes | ByteRange | None = None
     objects: Any = None
 
 

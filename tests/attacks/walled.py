@@ -25,7 +25,7 @@ QUIET = frozenset({"builtins.id"})
 
 
 def request(path: Path) -> str:
-    told = {"limits": asdict(ReadLimits()), "name": path.name, "with_sha256": True}
+    told = {"limits": asdict(ReadLimits()), "name": path.name, "with_sha256": True, "with_statistics": True}
     return json.dumps({**told, "max_memory_bytes": int(sys.argv[3]), "max_cpu_seconds": int(sys.argv[4])})
 
 

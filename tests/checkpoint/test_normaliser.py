@@ -28,7 +28,7 @@ ROBUST = {"kind": "robust", "center": [0.5, 1.0], "scale": [1.0, 2.0]}
 
 
 def read(file: bytes, **options: Any) -> CheckpointReport:
-    return inspect_checkpoint(io.BytesIO(file), with_sha256=False, **options)
+    return inspect_checkpoint(io.BytesIO(file), with_sha256=False, **{"with_statistics": True, **options})
 
 
 def caliper(folder: Path, norm: float | None = None, fixed: Any = None, count: int = 4) -> CheckpointReport:
@@ -44,7 +44,8 @@ def caliper(folder: Path, norm: float | None = None, fixed: Any = None, count: i
     optimizer = torch.optim.Adam([torch.nn.Parameter(value) for value in weights.values()], lr=1e-3)
     learned = LearnedState(weights, optimizer.state_dict(), state)
     contents = checkpoint_contents(SHAPE, config, learned, Provenance(normaliser=fixed))
-    return inspect_checkpoint(save_checkpoint(folder / "policy.pt", contents).path, with_sha256=False)
+    path = save_checkpoint(folder / "policy.pt", contents).path
+    return inspect_checkpoint(path, with_sha256=False, with_statistics=True)
 
 
 def check(left: CheckpointReport, right: CheckpointReport) -> Check:

@@ -109,9 +109,9 @@ def test_processor_time_that_is_really_used_up(honest: Path, monkeypatch: pytest
 
 
 def test_memory_that_is_really_used_up(tmp_path: Path) -> None:
-    """A pickle of 40 MB within its own limits, in a child that may not hold it."""
+    """A string of 15 MiB within the reader's own limits, in a child that may not hold it."""
     path = tmp_path / "large.pkl"
-    path.write_bytes(b"\x80\x04}" + b"\x8e" + (15 << 20).to_bytes(8, "little") + bytes(15 << 20) + b"0.")
+    path.write_bytes(b"\x80\x04}" + b"\x8d" + (15 << 20).to_bytes(8, "little") + b"x" * (15 << 20) + b"0.")
     assert inspect_in_child(path).complete
     with pytest.raises(LimitExceeded) as caught:
         inspect_in_child(path, sandbox=SandboxLimits(max_memory_bytes=30 << 20))

@@ -1,6 +1,7 @@
 """The values behind every container: found where torch, ONNX and torch.export put them, or named as not to be had."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,30 @@ def test_the_older_pt2_layout_and_pickled_weights_are_torch_zips_within(tmp_path
                 archive.writestr(member, data)
     assert compare(tmp_path / "old", current).identical
     assert compare(tmp_path / "old", tmp_path / "old").identical
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_pickled_weight_among_raw_ones_is_compared(tmp_path: Path) -> None:
+    """`use_pickle`: a weight that torch could not write raw is a torch zip in its record."""
+    module = network()
+    current = as_pt2(module, tmp_path / "new.pt2")
+    name = next(iter(module.state_dict()))
+    with zipfile.ZipFile(current) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    (config,) = (member for member in members if member.endswith("weights_config.json"))
+    document = json.loads(members[config])
+    document["config"][name]["use_pickle"] = True
+    record = f"{config.rpartition('/')[0]}/{document['config'][name]['path_name']}"
+    for moved in (0.0, 0.5):
+        value = io.BytesIO()
+        torch.save(module.state_dict()[name] + moved, value)
+        changed = {**members, config: json.dumps(document).encode(), record: value.getvalue()}
+        with zipfile.ZipFile(tmp_path / "pickled.pt2", "w") as archive:
+            for member, data in changed.items():
+                archive.writestr(member, data)
+        diff = compare(tmp_path / "pickled.pt2", current)
+        assert (diff.identical, diff.skipped) == (moved == 0.0, ())
+        assert [row.name for row in diff.tensors if row.changed] == ([name] if moved else [])
 
 
 def test_raw_values_that_begin_as_a_zip_are_values(tmp_path: Path) -> None:

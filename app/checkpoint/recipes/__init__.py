@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.checkpoint.recipes.caliper import CALIPER, NATIVE, WEIGHTS
+from app.checkpoint.recipes.caliper_export import EXPORT
 from app.checkpoint.recipes.cleanrl import CLEANRL
 from app.checkpoint.recipes.elegantrl import ELEGANTRL
 from app.checkpoint.recipes.generic import GENERIC
@@ -12,6 +13,7 @@ from app.checkpoint.recipes.pufferlib import PUFFERLIB, PUFFERLIB_FOLDER, PUFFER
 from app.checkpoint.recipes.recipe import Recipe
 from app.checkpoint.recipes.rl_games import RL_GAMES
 from app.checkpoint.recipes.rllib import RLLIB
+from app.checkpoint.recipes.rllib_policy import RLLIB_POLICY
 from app.checkpoint.recipes.rsl_rl import RSL_RL
 from app.checkpoint.recipes.sample_factory import SAMPLE_FACTORY
 from app.checkpoint.recipes.sb3 import SB3
@@ -28,7 +30,9 @@ RECIPES: tuple[Recipe, ...] = (
     PUFFERLIB_FOLDER,
     PUFFERLIB_TRAINER,
     RLLIB,
+    RLLIB_POLICY,
     ELEGANTRL,
+    EXPORT,  # before ONNX, which it may be too
     ONNX,
     TORCH_EXPORT,
     WEIGHTS,  # before CLEANRL, whose agents also have an actor and a critic

@@ -62,6 +62,11 @@ def read_weights(root: Table) -> Architecture:
     return _read_shapes(shapes_of(root), None, None)
 
 
+def read_named(state: Table, config: Any) -> Architecture:
+    """The network of an export: a state dict of this layout, and what its metadata say."""
+    return _read_shapes(shapes_of(state), config, None)
+
+
 def _read_shapes(shapes: Shapes, config: Any, otherwise: str | None) -> Architecture:
     found = stacks(shapes)
     trunk = found.get("trunk")

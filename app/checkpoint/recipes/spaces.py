@@ -52,7 +52,7 @@ def is_image(space: Any) -> bool:
 
 def whole_numbers(value: Any) -> tuple[int, ...] | None:
     """A list of whole numbers, or an array of them whose bytes the pickle holds."""
-    if isinstance(value, Array) and value.data is not None:
+    if isinstance(value, Array) and isinstance(value.data, bytes):
         form = _INTEGERS.get(value.dtype.lstrip("<=|"))
         size = struct.calcsize(form) if form else 0
         if not size or len(value.data) % size or len(value.data) > size * _MOST:

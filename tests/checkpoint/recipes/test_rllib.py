@@ -15,7 +15,27 @@ from tests.checkpoint.reading import dimensions, facts, inspect
 MODULE = "rl_module/default_policy"
 
 
-@pytest.mark.parametrize("case", CASES)
+LEARNERS = [case for case in CASES if not case.startswith("older_")]
+POLICIES = [case for case in CASES if case.startswith("older_")]
+COMPRESSED = {"action_dim": "whose sizes the file holds compressed", "action_nvec": "compressed"}
+
+
+@pytest.mark.parametrize("case", POLICIES)
+def test_a_policy_of_the_older_api_says_what_the_library_says(made: Maker, case: str) -> None:
+    checkpoint = made("rllib", case)
+    report = inspect(checkpoint.path)
+    assert (report.producer, report.format, report.complete) == ("rllib", "folder", True)
+    assert report.findings == ()
+    agrees(report, checkpoint.said, COMPRESSED if "multi" in case else {})
+    assert report.versions == {"ray": "2.60.0"}
+    assert report.optimizer is not None
+    assert (report.optimizer.kind, report.optimizer.complete) == ("adam", case == "older_discrete")
+    assert report.progress == {"global_timestep": 0, "num_grad_updates": 0}
+    alone = inspect(checkpoint.path / "policies/default_policy/policy_state.pkl")
+    assert (alone.producer, alone.architecture) == ("rllib", report.architecture)
+
+
+@pytest.mark.parametrize("case", LEARNERS)
 def test_a_learners_folder_says_what_the_library_says(made: Maker, case: str) -> None:
     checkpoint = made("rllib", case)
     report = inspect(checkpoint.path)
