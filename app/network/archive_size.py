@@ -33,20 +33,6 @@ def torch_save_bytes(tree: Any, stem: str = STEM) -> int:
     return _archive_bytes(_records(length, specs), len(stem.encode()) + 1)
 
 
-def safetensors_bytes(tensors: dict[str, TensorSpec]) -> int:
-    """Exact bytes of `safetensors.torch.save_file` for float32 tensors without metadata."""
-    header, offset = 1, 0  # one brace; the other one takes the place of the last comma
-    for name in sorted(tensors):
-        spec = tensors[name]
-        shape = ",".join(map(str, spec.shape))
-        text = (
-            f'"{name}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{offset},{offset + spec.nbytes}]}},'
-        )
-        offset += spec.nbytes
-        header += len(text.encode())
-    return 8 + _round_up(max(header, 2), 8) + offset
-
-
 def _require_spec(value: Any, path: str) -> TensorSpec:
     if isinstance(value, TensorSpec):
         return TensorSpec(value.shape, value.dtype)  # fresh: two tensors are two objects to pickle

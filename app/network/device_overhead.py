@@ -51,21 +51,33 @@ CUDA_OVERHEADS = (
 CPU_OVERHEADS = (
     Overhead(
         "process",
-        500_000_000,
-        "assumed",
-        "resident size of Python with torch loaded, 200 to 400 MB, and the C allocator's slack",
+        452 * MIB,
+        "measured",
+        "`benchmarks/memory.py process`: peak resident size of a worker (Python, torch, the service's modules) after "
+        "the smallest training, one thread, 2 vCPU AMD EPYC",
+    ),
+    Overhead(
+        "heap",
+        62 * MIB,
+        "measured",
+        "the same command: the most that a run's peak lay above process and tensors; free parts of the heap, which "
+        "glibc is told to keep (worker/ppo/allocator.py), and the products' own buffers",
     ),
 )
 """What a CPU training process holds beside its tensors."""
 
 MARGIN_SHARE = 0.10
-"""Part of the tensors' sum added against fragmentation; assumed."""
+"""Part of the tensors' sum added against fragmentation and what torch's kernels allocate unseen by a tracker; assumed,
+as no card was at hand."""
 
 
 def device_overheads(device_type: DeviceType, tensor_bytes: int) -> tuple[Overhead, ...]:
     """The constants of a device, and the margin on `tensor_bytes`."""
     constants = CPU_OVERHEADS if device_type == "cpu" else CUDA_OVERHEADS
     margin = Overhead(
-        "margin", round(tensor_bytes * MARGIN_SHARE), "assumed", f"{MARGIN_SHARE:.0%} against fragmentation"
+        "margin",
+        round(tensor_bytes * MARGIN_SHARE),
+        "assumed",
+        f"{MARGIN_SHARE:.0%} against fragmentation and kernels' own buffers",
     )
     return (*constants, margin)

@@ -3,14 +3,20 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from app.network.archive_size import safetensors_bytes, torch_save_bytes
+from app.network.archive_size import torch_save_bytes
+from app.network.calibration import Calibration
 from app.network.config import PPOConfig
 from app.network.contents import check_agreement, policy_specs, predicted_contents
 from app.network.device_overhead import DeviceType
+from app.network.export_metadata import Origin, export_metadata, exported_tensors
+from app.network.file_layout import layout_bytes
 from app.network.flops import Flops, count_flops
-from app.network.run_memory import MemoryEstimate, RunPlan, run_memory
+from app.network.onnx_layout import MOST_BYTES, onnx_layout
+from app.network.run_memory import MemoryEstimate, RunPlan, run_bytes, run_memory
+from app.network.safetensors_layout import safetensors_layout
 from app.network.shape import DOCUMENTED, Layer, NetworkShape
 from app.network.tiers import TIERS, Tier
+from app.network.training_time import TimeEstimate, estimate_time
 
 ADAM_BYTES = 12
 """Bytes per parameter of the notes' rule: fp32 weight and Adam's two moments."""
@@ -46,7 +52,9 @@ class DiskEstimate:
     weights_only: Size
     """`torch.save` of the policy's state dict alone, written under the stem `archive`."""
     safetensors: Size
-    """The same weights as a safetensors file without metadata."""
+    """The same weights as `caliper export --format safetensors` writes them, metadata included."""
+    onnx: Size | None
+    """The policy as `caliper export --format onnx` writes it; null past the 2 GiB that an ONNX file may have."""
     rule_of_thumb: Size
     """The notes' rule: 12 B for each parameter that it counts."""
 
@@ -103,15 +111,25 @@ class Estimate:
     """Device memory."""
     flops: Flops
     """Arithmetic."""
+    time: TimeEstimate
+    """How long training takes."""
     fits: tuple[TierFit, ...]
     """A verdict per tier, the largest first."""
 
 
-def estimate(shape: NetworkShape, config: PPOConfig, plan: RunPlan | None = None) -> Estimate:
+def estimate(
+    shape: NetworkShape,
+    config: PPOConfig,
+    plan: RunPlan | None = None,
+    *,
+    calibration: Calibration | None = None,
+    gpu: str = "",
+) -> Estimate:
     """Size a network and its training.
 
     `shape` and `config` must agree on the trunk. Sizes on disk are exact for torch 2.13; memory is the
-    closed form of training_memory.py plus named constants. Raises InvalidConfig or InvalidShape.
+    closed form of training_memory.py plus named constants; time is by `calibration`, else bounds by the
+    data sheet of `gpu`. Raises InvalidConfig or InvalidShape.
     """
     config.check()
     plan = plan or RunPlan()
@@ -131,6 +149,7 @@ def estimate(shape: NetworkShape, config: PPOConfig, plan: RunPlan | None = None
         disk=disk_estimate(shape, config, plan),
         memory=memory,
         flops=count_flops(shape, config),
+        time=estimate_time(shape, config, plan, calibration, gpu=gpu),
         fits=_fits(shape, config, plan),
     )
 
@@ -141,18 +160,20 @@ def disk_estimate(shape: NetworkShape, config: PPOConfig, plan: RunPlan | None =
     contents = predicted_contents(
         shape, config, device_type=plan.device_type, env_state=plan.env_state, provenance=plan.provenance
     )
-    weights = policy_specs(shape)
+    metadata = export_metadata(shape, config, Origin.before_training(plan.provenance))
+    onnx = layout_bytes(onnx_layout(shape, config.activation, norm_obs=config.norm_obs, metadata=metadata))
     return DiskEstimate(
         checkpoint=Size.of(torch_save_bytes(contents)),
-        weights_only=Size.of(torch_save_bytes(weights)),
-        safetensors=Size.of(safetensors_bytes(weights)),
+        weights_only=Size.of(torch_save_bytes(policy_specs(shape))),
+        safetensors=Size.of(layout_bytes(safetensors_layout(exported_tensors(shape, config), metadata))),
+        onnx=Size.of(onnx) if onnx <= MOST_BYTES else None,
         rule_of_thumb=Size.of(ADAM_BYTES * shape.rule_of_thumb),
     )
 
 
 def _fits(shape: NetworkShape, config: PPOConfig, plan: RunPlan) -> tuple[TierFit, ...]:
     types: tuple[DeviceType, ...] = ("cuda", "cpu")
-    needed = {kind: run_memory(shape, config, replace(plan, device_type=kind)).total_bytes for kind in types}
+    needed = {kind: run_bytes(shape, config, replace(plan, device_type=kind)) for kind in types}
     return tuple(_fit(tier, needed[tier.device_type]) for tier in TIERS.values())
 
 

@@ -34,6 +34,8 @@ class WindowGeometry:
     """Rows that a window may end with."""
     ranges: int = 1
     """Stretches that these rows form."""
+    series_rows: int = 0
+    """Rows of the series in all; 0 where that is not known."""
 
     @property
     def columns(self) -> int:
@@ -197,35 +199,6 @@ class FirstLayerWork:
     @property
     def _rates(self) -> Rates:
         return RATES.get(self.device_type, RATES["cuda"])
-
-    def held_bytes(self, way: Way, *, rows: int, steps: int, restarts: int) -> int:
-        """Most bytes that products of `rows` samples hold beside their result, the longest-lived included.
-
-        `restarts` bounds how often an environment begins a new episode within `steps`.
-        """
-        windows, outputs = self.windows, self.outputs
-        distinct = min(rows, windows.rows) if self.device_type == "cpu" else windows.rows
-        if way.method == "direct":
-            return FLOAT * rows * windows.columns
-        if way.method == "table":
-            return FLOAT * (distinct * (windows.columns + 2 * outputs) + rows * outputs)
-        return self._convolution_bytes(way.block, rows, self._most_blocks(way.block, steps, restarts))
-
-    def _convolution_bytes(self, block: int, rows: int, blocks: int) -> int:
-        windows, points = self.windows, block + self.windows.lookback - 1
-        frequencies = points // 2 + 1
-        spectra = 2 * frequencies * (windows.features + blocks)
-        width = chunk_width(self.outputs, spectra, self.device_type)
-        in_work = width * (spectra + block * blocks + 3 * windows.columns + 2 * rows)
-        series = blocks * windows.features * (4 * frequencies + 2 * points)
-        places = 12 * 2 * (windows.rows + windows.lookback)  # of all rows of the series, reachable or not
-        return FLOAT * (in_work + series) + places
-
-    def _most_blocks(self, block: int, steps: int, restarts: int) -> int:
-        everywhere = math.ceil(self.windows.rows / block) + self.windows.ranges
-        if self.device_type != "cpu":
-            return everywhere
-        return min(everywhere, self.num_envs * (math.ceil(steps / block) + 2 * restarts))
 
 
 CHUNK_BYTES = {"cpu": 24 * 2**20, "cuda": 2**30}

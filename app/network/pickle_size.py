@@ -32,13 +32,28 @@ class TensorSpec:
 
 def pickle_bytes(tree: Any) -> tuple[int, list[TensorSpec]]:
     """Length of data.pkl for a canonical tree, and its tensors in the order of their records."""
-    buffer = io.BytesIO()
-    pickler = _SpecPickler(buffer)
-    pickler.dump(tree)
+    text, pickler = _dump(tree)
     exchanged = sum(
         len(real) - len(stand_in) for real, stand_in in map(_module_texts, pickler.stand_ins_written)
     )
-    return buffer.tell() + exchanged, pickler.specs
+    return len(text) + exchanged, pickler.specs
+
+
+def torch_pickle(tree: Any) -> bytes:
+    """The data.pkl itself, for a canonical tree without strings that hold a pickle's own text."""
+    text, pickler = _dump(tree)
+    for stand_in in pickler.stand_ins_written:
+        real, module = _module_texts(stand_in)
+        name = stand_in.__name__
+        text = text.replace(f"c{module}\n{name}\n".encode(), f"c{real}\n{name}\n".encode())
+    return text
+
+
+def _dump(tree: Any) -> tuple[bytes, "_SpecPickler"]:
+    buffer = io.BytesIO()
+    pickler = _SpecPickler(buffer)
+    pickler.dump(tree)
+    return buffer.getvalue(), pickler
 
 
 def _rebuild_tensor_v2() -> None:
@@ -137,6 +152,8 @@ class _SpecPickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Reduce a spec to the arguments of _rebuild_tensor_v2, as Tensor.__reduce_ex__ does."""
+        if type(obj) is OrderedDict and not obj:
+            return OrderedDict, ()  # as its own __reduce__ says at length, once for each tensor
         if type(obj) is not TensorSpec:
             return NotImplemented
         self.stand_ins_written.add(_rebuild_tensor_v2)

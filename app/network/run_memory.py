@@ -6,26 +6,19 @@ from typing import Any, ClassVar, Literal
 from app.network.config import PPOConfig
 from app.network.contents import Provenance
 from app.network.device_overhead import DeviceType, Overhead, device_overheads
-from app.network.first_layer import FirstLayerWork, Way, WindowGeometry, plan_first_layer
-from app.network.shape import DOCUMENTED, HEAD_DIM, NetworkShape
-from app.network.training_memory import FLOAT, AdamKind, Instant, UpdateMemory, blocks, update_memory
-
-ROLLOUT_SCALAR_BYTES = 34
-"""Bytes per step beside observations and actions: log probability, value, next value, reward, advantage
-and return in fp32 (24), two flags (2), and an int64 action (8)."""
-
-INDEX_BYTES = 8
-"""Bytes of a row's number, or of a step's."""
-
-ROW_PLACE_BYTES = 17
-"""Bytes by which a table of rows knows each row's place. The series has more rows than those that are
-learned from: twice as many are counted."""
+from app.network.first_layer import FirstLayerWork, WindowGeometry, plan_first_layer
+from app.network.rollout_memory import INDEX_BYTES, RolloutMemory
+from app.network.shape import DOCUMENTED, NetworkShape
+from app.network.tape import BLOCK, Instant, blocks
+from app.network.training_memory import UpdateMemory, update_memory
+from app.network.update_plan import FLOAT, AdamKind, UpdatePlan
+from app.network.window_memory import WindowMemory
 
 BF16_POSSIBLE = ("bf16", "auto")
 """Precisions under which the network may be multiplied in bf16."""
 
-OBSERVATION_COPIES = 2
-"""The rollout buffer keeps each step's observation parts, and those of the episode's end."""
+FIGURE_BLOCKS = 2
+"""Blocks that each optimizer step leaves behind until the update's end: its figures; one for good measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +39,8 @@ class RunPlan:
     """Bars and features kept on the device."""
     adam: AdamKind = "fused"
     """Which of torch's Adam implementations steps."""
+    processes: int = 1
+    """Processes that train one policy together, a device each; the estimate is of one of them."""
     env_state: Any = None
     """What the environment's state dict will hold, tensors as TensorSpec; for the checkpoint's size."""
     provenance: Provenance | None = None
@@ -90,16 +85,17 @@ class MemoryEstimate:
     total_bytes: int
     """Tensors and overheads: what the card must have."""
     basis: Literal["closed form", "upper bound"]
-    """The closed form holds for fp32 and tf32; bf16's answer is an upper bound, assumed."""
+    """`upper bound` where the run itself decides: whether `auto` is bf16, and how many distinct windows
+    a CPU meets."""
 
 
 def run_memory(
     shape: NetworkShape, config: PPOConfig, plan: RunPlan, *, minibatch_size: int | None = None
 ) -> MemoryEstimate:
     """Estimate the memory of training `shape` under `config`, or with minibatches of another size."""
-    batch = minibatch_size or config.minibatch_size
-    update = update_memory(shape, batch, activation=config.activation, adam=plan.adam)
-    components = tuple(_Run(shape, config, plan, batch).components(update))
+    run = _Run.of(shape, config, plan, minibatch_size)
+    update = run.update
+    components = tuple(run.components(update))
     tensor_bytes = sum(component.bytes for component in components)
     overheads = device_overheads(plan.device_type, tensor_bytes)
     return MemoryEstimate(
@@ -109,113 +105,159 @@ def run_memory(
         tensor_bytes=tensor_bytes,
         overheads=overheads,
         total_bytes=tensor_bytes + sum(overhead.bytes for overhead in overheads),
-        basis="upper bound" if config.precision in BF16_POSSIBLE else "closed form",
+        basis="upper bound" if config.precision == "auto" or run.counts_rows else "closed form",
     )
 
 
-@dataclass(frozen=True, slots=True)
+def run_bytes(
+    shape: NetworkShape, config: PPOConfig, plan: RunPlan, *, minibatch_size: int | None = None
+) -> int:
+    """The `total_bytes` of `run_memory` alone: several times as fast, for searches through many runs."""
+    run = _Run.of(shape, config, plan, minibatch_size)
+    tensor_bytes = sum(component.bytes for component in run.components(run.update))
+    return tensor_bytes + sum(overhead.bytes for overhead in device_overheads(plan.device_type, tensor_bytes))
+
+
 class _Run:
     """One run's settings, from which each component follows."""
 
-    shape: NetworkShape
-    config: PPOConfig
-    plan: RunPlan
-    batch: int
+    @classmethod
+    def of(cls, shape: NetworkShape, config: PPOConfig, plan: RunPlan, minibatch_size: int | None) -> "_Run":
+        """With minibatches as `config` has them, or of another size."""
+        return cls(shape, config, plan, minibatch_size or max(1, config.minibatch_size // plan.processes))
+
+    def __init__(self, shape: NetworkShape, config: PPOConfig, plan: RunPlan, batch: int) -> None:
+        self.shape, self.config, self.plan, self.batch = shape, config, plan, batch
+        self.windows = self._windows()
+        sliding = plan.sliding_row_bytes if plan.windows else 0
+        self.rollout = RolloutMemory(
+            shape,
+            config,
+            plan.step_bytes(shape),
+            sliding,
+            plan.windows.lookback if plan.windows else 0,
+            plan.rollout_bytes_per_step is not None,
+            self.windows is not None,
+            plan.processes,
+        )
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether rows and blocks are counted as the run sees them, and bounded here."""
+        return self.windows is not None and self.plan.device_type == "cpu"
+
+    @property
+    def update(self) -> UpdateMemory:
+        """The learning part; where bf16 is only possible, the larger of both precisions."""
+        return max((self._update(kind) for kind in self._precisions), key=lambda update: update.peak)
 
     def components(self, update: UpdateMemory) -> list[Component]:
-        """All parts that take memory, in the order of the report."""
+        """All parts that take memory at the peak, in the order of the report."""
         peak = update.peak_instant
         named = (
             ("weights", update.weights, "4 B per parameter, each tensor in whole blocks of 512 B"),
             ("optimizer", update.optimizer, "Adam's two moments, 8 B per parameter, and step counters"),
-            ("observations", self._observations(update), "4·B·obs_dim of one minibatch"),
-            ("first layer", self._first_layer(), "the windows written out, or their spectra"),
+            (
+                "minibatch observations",
+                update.observations + self._parts(),
+                "as the minibatch itself holds them",
+            ),
             ("minibatch", update.minibatch, "its actions, log probabilities, values, advantages, returns"),
-            ("shuffled order", blocks(8 * self.config.batch_size), "a sample number per step of the batch"),
-            ("activations and gradients", peak.bytes, f"alive at the peak, the {peak.name}"),
-            ("rollout buffer", self._rollout(), "num_envs·num_steps stored steps"),
+            *((kind, size, f"alive at the peak, the {peak.name}") for kind, size in peak.parts.items()),
+            (
+                "windows",
+                self.windows.run if self.windows else 0,
+                "tables, spectra and workspaces of the first layer",
+            ),
+            (
+                "shuffled order",
+                self._order(),
+                "a sample number per step of the batch, and figures per optimizer step",
+            ),
+            ("rollout buffer", self.rollout.buffer, "num_envs·num_steps stored steps"),
+            ("environment", self.rollout.environment, "accounts and present observations"),
+            ("observation statistics", self._statistics(), "running mean and variance, float64"),
             ("rollout beyond update", self._acting(update), "acting for all environments at once"),
             (
                 "copy for oom_retry",
                 self._copy(update),
                 "weights and moments at the update's start, on the host",
             ),
-            ("autocast copies", self._autocast(), "bf16 weights and observations beside the fp32 ones"),
             ("dataset", self.plan.dataset_bytes, "bars and features on the device"),
         )
         return [Component(*entry) for entry in named if entry[1]]
 
-    def _observations(self, update: UpdateMemory) -> int:
-        """The minibatch's windows; the parts that they are built from; the raw ones where normalised."""
-        built = self.plan.rollout_bytes_per_step is not None
-        parts = blocks(self.batch * self.plan.step_bytes(self.shape)) if built else 0
-        sliding = blocks(self.batch * self._sliding_window()) if built else 0
-        if self._work is not None:
-            return parts + sliding
-        return update.observations * (2 if self.config.norm_obs else 1) + parts + sliding
-
     @property
-    def _work(self) -> FirstLayerWork | None:
-        """The first layer's work, where windows are multiplied without the observation being written out."""
-        if self.plan.windows is None or self.config.norm_obs:
-            return None
-        work = FirstLayerWork.of(self.config, self.plan.windows, self.plan.device_type)
-        return replace(work, minibatch_size=self.batch)
+    def _precisions(self) -> tuple[Literal["fp32", "bf16"], ...]:
+        if self.config.precision == "auto":
+            return ("fp32", "bf16")
+        return ("bf16",) if self.config.precision == "bf16" else ("fp32",)
 
-    def _first_layer(self) -> int:
-        """What the windows' products hold: those of a minibatch, and those of the rollout if other."""
-        if self._work is None or self.plan.windows is None:
-            return 0
-        ways = plan_first_layer(self.config, self.plan.windows, self.plan.device_type)
-        steps, restarts = self.config.num_steps, self._restarts()
-        # The worker knows the rows to the last gap and may choose otherwise where two ways are close.
-        held = max(
-            self._work.held_bytes(way, rows=self.batch, steps=steps, restarts=restarts)
-            for way in (ways.minibatch, Way("direct"))
+    def _update(self, precision: Literal["fp32", "bf16"]) -> UpdateMemory:
+        config, plan = self.config, self.plan
+        how = UpdatePlan(
+            activation=config.activation,
+            adam=plan.adam,
+            precision=precision,
+            device_type=plan.device_type,
+            norm_adv=config.norm_adv,
+            clip_vloss=config.clip_vloss,
+            norm_obs=config.norm_obs,
+            built=plan.rollout_bytes_per_step is not None,
+            processes=plan.processes,
+            first=self.windows.minibatch(self.batch) if self.windows else None,
         )
-        places = 2 * ROW_PLACE_BYTES * self.plan.windows.rows
-        if not ways.rollout.block:
-            return held + places
-        rows = min(self.config.num_envs * (steps + 1), self.plan.windows.rows)
-        ahead = self._work.held_bytes(ways.rollout, rows=rows, steps=steps + 1, restarts=restarts)
-        # One and the same way uses the same memory for both.
-        return places + (max(held, ahead) if ways.rollout == ways.minibatch else held + ahead)
+        return update_memory(self.shape, self.batch, how)
 
-    def _restarts(self) -> int:
-        """How often an environment may begin a new episode within a rollout."""
-        return 1 + self.config.num_steps // (self.plan.episode_length or self.config.num_steps)
+    def _windows(self) -> WindowMemory | None:
+        """The first layer's work, where windows are multiplied without the observation being written out."""
+        windows, config = self.plan.windows, self.config
+        if windows is None or config.norm_obs:
+            return None
+        work = FirstLayerWork.of(config, windows, self.plan.device_type)
+        return WindowMemory(
+            replace(work, minibatch_size=self.batch, num_envs=max(1, config.num_envs // self.plan.processes)),
+            plan_first_layer(config, windows, self.plan.device_type),
+            config.num_steps,
+            1 + config.num_steps // (self.plan.episode_length or config.num_steps),
+            2 if config.precision in BF16_POSSIBLE else FLOAT,
+            shared_trunk=self.shape.shared_trunk,
+            rest=self.shape.obs_dim - windows.columns,
+        )
 
-    def _sliding_window(self) -> int:
-        return self.plan.sliding_row_bytes * (self.plan.windows.lookback if self.plan.windows else 0)
+    def _parts(self) -> int:
+        """What observations are built from: a stored observation is the observation itself."""
+        if self.plan.rollout_bytes_per_step is None:
+            return 0
+        sliding = self.plan.sliding_row_bytes * (self.plan.windows.lookback if self.plan.windows else 0)
+        return blocks(self.batch * self.plan.step_bytes(self.shape)) + blocks(self.batch * sliding)
 
-    def _rollout(self) -> int:
-        actions = FLOAT * self.shape.action_dim if self.shape.action_kind == "gaussian" else 0
-        per_step = OBSERVATION_COPIES * self.plan.step_bytes(self.shape) + ROLLOUT_SCALAR_BYTES + actions
-        if self.plan.sliding_row_bytes:
-            per_step += self.plan.sliding_row_bytes + INDEX_BYTES  # the row, and when its episode began
-        start = self._sliding_window() + INDEX_BYTES if self.plan.sliding_row_bytes else 0
-        return self.config.batch_size * per_step + self.config.num_envs * start
+    def _order(self) -> int:
+        steps = self.config.update_epochs * self.config.num_minibatches
+        return (
+            blocks(INDEX_BYTES * self.config.batch_size // self.plan.processes)
+            + FIGURE_BLOCKS * BLOCK * steps
+        )
+
+    def _statistics(self) -> int:
+        """Two means, variances and counts in float64; mean and scale in fp32."""
+        wide, narrow = blocks(2 * FLOAT * self.shape.obs_dim), blocks(FLOAT * self.shape.obs_dim)
+        return 4 * wide + 2 * narrow + 2 * BLOCK if self.config.norm_obs else 0
 
     def _acting(self, update: UpdateMemory) -> int:
         """Where num_envs passes the minibatch, acting may need more than learning; the excess."""
-        widest = 2 * max(*self.shape.hidden_dims, HEAD_DIM) + self.shape.hidden_dims[-1]
-        observed = self.shape.obs_dim * (2 if self.config.norm_obs else 1)
-        forward = FLOAT * (self.config.num_envs * (observed + widest) + self._table_values())
-        learning = update.peak - update.weights - update.optimizer
-        return max(0, forward - learning)
-
-    def _table_values(self) -> int:
-        """Products of all rows that a rollout may see, and a copy while rows are added."""
-        if self._work is None:
-            return 0
-        rows = self.config.num_envs * (self.config.num_steps + 1) * (1 + self._restarts())
-        return 2 * self._work.outputs * min(rows, self._work.windows.rows)
+        learning = update.peak - update.weights - update.optimizer + self._parts() + self._order()
+        # The last step's gradients are still there.
+        acting = max(self.rollout.deciding, self.rollout.stepping)
+        if (windows := self.windows) is not None:
+            acting = windows.table + max(acting, windows.making, windows.looking)
+            acting = max(acting, windows.preparing) if self.counts_rows else acting
+            # A card's spectra are made before there are moments, gradients or a buffer.
+            later = windows.run + update.optimizer + self.rollout.buffer + learning
+            return max(0, update.weights + acting - learning, windows.building - later)
+        return max(0, update.weights + acting - learning)
 
     def _copy(self, update: UpdateMemory) -> int:
         """What an update that ran out of memory begins again from: of a card's run it lies in the host's memory."""
         held = self.config.oom_retry and self.plan.device_type == "cpu"
         return update.weights + update.optimizer if held else 0
-
-    def _autocast(self) -> int:
-        copied = self.shape.parameters + self.batch * self.shape.obs_dim
-        return 2 * copied if self.config.precision in BF16_POSSIBLE else 0

@@ -85,7 +85,7 @@ TIERS: dict[str, Tier] = {
             512,
             "20 to 40 GB: L4, A10G, RTX 3090, 4090 and 5090, V100 32 GB, 2g.20gb slices",
         ),
-        Tier("low", "T4 16 GB", 15_837_691_904, TINY, 256, "below 20 GB: T4, V100 16 GB, RTX 4080"),
+        Tier("low", "T4 16 GB", 15_655_239_680, TINY, 256, "below 20 GB: T4, V100 16 GB, RTX 4080"),
         Tier(
             "cpu",
             "a machine with 16 GB of memory",

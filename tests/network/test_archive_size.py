@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput
-from app.network.archive_size import STEM, safetensors_bytes, torch_save_bytes
+from app.network.archive_size import STEM, torch_save_bytes
 from app.network.canonical import canonical_tree
 from app.network.pickle_size import STORAGES, TensorSpec, pickle_bytes
 
@@ -173,18 +173,3 @@ def test_an_unknown_dtype_is_refused() -> None:
     with pytest.raises(InvalidInput, match="float8") as caught:
         torch_save_bytes(TensorSpec((1,), "float8"))
     assert "bfloat16" in caught.value.hint
-
-
-@given(
-    st.dictionaries(
-        st.text("abc.01é", min_size=1, max_size=12),
-        st.lists(st.integers(1, 9), max_size=3).map(tuple),
-        max_size=8,
-    )
-)
-@settings(deadline=None)
-def test_safetensors_sizes(shapes: dict[str, tuple[int, ...]]) -> None:
-    torch = pytest.importorskip("torch")
-    save = pytest.importorskip("safetensors.torch").save
-    real = save({name: torch.zeros(shape) for name, shape in shapes.items()})
-    assert safetensors_bytes({name: TensorSpec(shape) for name, shape in shapes.items()}) == len(real)

@@ -11,7 +11,6 @@ from app.network.config import PPOConfig
 from app.network.first_layer import (
     CHUNK_BYTES,
     FirstLayerWork,
-    Way,
     WindowGeometry,
     chunk_width,
     expected_blocks,
@@ -84,14 +83,6 @@ def test_blocks_by_hand() -> None:
 def test_separate_trunks_have_twice_the_outputs() -> None:
     work = FirstLayerWork.of(replace(CONFIG, shared_trunk=False), MARKET, "cpu")
     assert work.outputs == 512
-
-
-def test_direct_and_table_bytes_by_hand() -> None:
-    work = FirstLayerWork.of(CONFIG, MARKET, "cpu")
-    assert work.held_bytes(Way("direct"), rows=2048, steps=128, restarts=0) == 2048 * 4800 * 4
-    few = replace(work, windows=WindowGeometry(100, 48, 1_000))
-    table = 4 * (1_000 * (4800 + 2 * 256) + 2048 * 256)
-    assert few.held_bytes(Way("table"), rows=2048, steps=128, restarts=0) == table
 
 
 def test_chunks_are_of_one_size_and_within_the_allowance() -> None:

@@ -34,7 +34,8 @@ class GymnasiumBatch:
     A Gaussian policy's actions are unbounded; `action_scaling` brings them into a Box: "clip" cuts them
     off at its bounds (as CleanRL and stable-baselines3 do), "rescale" maps [-1, 1] linearly onto it.
 
-    Raises InvalidConfig for an action space that is neither Discrete nor Box.
+    Raises InvalidConfig for an action space that is neither Discrete nor Box, and for an observation space
+    that has no fixed size.
     """
 
     def __init__(
@@ -121,6 +122,12 @@ class GymnasiumBatch:
 def _make(env: str | Callable[[], GymnasiumEnv]) -> GymnasiumEnv:
     made = gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env()
     space = made.observation_space
+    if not space.is_np_flattenable:
+        raise InvalidConfig(
+            f"the environment's observation space is {space}, which is no vector of one length",
+            hint="a Box, Discrete, MultiDiscrete or MultiBinary, or a Dict or Tuple of these",
+            pointer="env",
+        )
     flat = isinstance(space, spaces.Box) and len(space.shape) == 1
     return made if flat else FlattenObservation(made)
 

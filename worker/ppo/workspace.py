@@ -24,7 +24,8 @@ class Workspace:
         count = math.prod(size)
         held = self._buffers.get(name)
         if held is None or held.numel() < count:
-            self._buffers.pop(name, None)  # freed before the larger one is made
+            held = None  # freed, with the line below, before the larger one is made
+            self._buffers.pop(name, None)
             held = self._buffers[name] = torch.empty(count, dtype=self._dtype, device=self._device)
         return held[:count].view(*size)
 

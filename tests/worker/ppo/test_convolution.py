@@ -1,5 +1,6 @@
 """The convolution over bars against the direct product in float64: values, gradients, rounding, edges."""
 
+import weakref
 from typing import Any
 
 import pytest
@@ -114,3 +115,17 @@ def test_one_workspace_serves_one_product_after_another() -> None:
         assert torch.allclose(out, gather_windows(series, 6, rows) @ weight.T)
         sizes.add(workspace.nbytes)
     assert len(sizes) == 1
+
+
+def test_a_buffer_that_grows_is_freed_before_its_successor_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(torch.device("cpu"))
+    first = weakref.ref(workspace.take("rows", (3, 4))._base)
+    alive, empty = [], torch.empty
+
+    def watched(*size: int, **how: Any) -> Tensor:
+        alive.append(first() is not None)
+        return empty(*size, **how)
+
+    monkeypatch.setattr(torch, "empty", watched)
+    assert workspace.take("rows", (5, 4)).shape == (5, 4)
+    assert alive == [False]

@@ -47,3 +47,10 @@ def test_what_cannot_be_is_refused(sliding_env: Any, method: str) -> None:
 def test_the_same_configuration_chooses_the_same(sliding_env: Any) -> None:
     first, second = (NativePPOTrainer(sliding_env(4), config()).first_layer for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_series_with_a_value_that_is_not_finite_is_written_out(sliding_env: Any, value: float) -> None:
+    env = sliding_env(4)
+    env.windows.series_TF[3, 0] = value
+    assert NativePPOTrainer(env, config()).first_layer is None

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from app.network.config import PPOConfig
-from app.network.first_layer import FirstLayerWork, Way, WindowGeometry
+from app.network.first_layer import FirstLayerPlan, FirstLayerWork, Way, WindowGeometry
+from app.network.window_memory import WindowMemory
 from worker.ppo.env import WindowSeries
 from worker.ppo.row_table import RowTable
 from worker.ppo.window_product import gather_windows
@@ -28,7 +29,9 @@ def test_ranges_that_touch_or_overlap_are_one() -> None:
 def test_a_convolution_holds_no_more_than_predicted(block: int, restart: bool) -> None:
     windows = series(3_000, 12, 50)
     config = PPOConfig(hidden_dims=(128,), num_envs=16, num_steps=64)
-    work = FirstLayerWork.of(config, WindowGeometry(50, 12, 2_800, 2), "cpu")
+    work = FirstLayerWork.of(config, WindowGeometry(50, 12, 2_800, 2, 3_000), "cpu")
+    way = Way("convolution", block)
+    memory = WindowMemory(work, FirstLayerPlan(way, way, ""), num_steps=64, restarts=int(restart))
     source = make_source(Way("convolution", block), windows, torch.float32)
     assert isinstance(source, ConvolutionSource)
     draw = torch.Generator().manual_seed(1)
@@ -45,8 +48,7 @@ def test_a_convolution_holds_no_more_than_predicted(block: int, restart: bool) -
         product.gradient(torch.ones(256, 128), weight)
     assert source._blocks is not None
     held = source._workspace.nbytes + source._blocks.spectrum.nbytes + source._blocks._index_T.nbytes
-    predicted = work.held_bytes(Way("convolution", block), rows=256, steps=64, restarts=int(restart))
-    assert held <= predicted
+    assert held <= sum(memory.convolution_bytes(block))
 
 
 @pytest.mark.parametrize("way", [Way("direct"), Way("table"), Way("convolution", 9)], ids=str)

@@ -1,0 +1,184 @@
+"""What a user asks about a network: its shape, how it is to be trained, and on what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, get_args
+
+from app.errors import InvalidConfig
+from app.network.calibration import Calibration
+from app.network.config import Activation, PPOConfig, Precision
+from app.network.device_overhead import DeviceType
+from app.network.run_memory import RunPlan
+from app.network.shape import DOCUMENTED, ActionKind, NetworkShape
+from app.network.update_plan import AdamKind
+from app.network.use_cases import TrainingMode
+from app.network.windows import Windows, read_windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A network, how it is to be trained, and on what."""
+
+    obs_dim: int
+    hidden_dims: tuple[int, ...]
+    action_dim: int = 3
+    action_kind: ActionKind = "discrete"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of PPO by name, without hidden_dims."""
+    device: DeviceType | None = None
+    """Where tensors live; cuda where neither this nor gpu is given."""
+    gpu: str | None = None
+    """A card's name."""
+    memory_bytes: int | None = None
+    """The device's memory, in place of a name or to be more exact about it."""
+    adam: AdamKind = "fused"
+    """Which of torch's Adam implementations steps."""
+    world_size: int = 1
+    """Processes that train one policy together, a device each; memory is that of one of them."""
+    dataset_bytes: int = 0
+    """Bars and features kept on the device, beside the series of windows."""
+    lookback: int | None = None
+    """Rows of a window, where observations are windows over a series."""
+    features: int | None = None
+    """Columns of that series."""
+    rows: int | None = None
+    """Rows of that series."""
+    training_mode: TrainingMode = "standard"
+    """The schedule that the tiers' automatic configurations follow."""
+    calibration: Calibration | None = None
+    """A measured device by whose speed time is predicted; where no other is named, it is also the device asked about."""
+
+    @property
+    def device_type(self) -> DeviceType:
+        """Where tensors live."""
+        if self.device is None and self.calibration is not None and not self.gpu:
+            return self.calibration.device_type
+        return self.device or "cuda"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the answer holds for: everything that was asked for, and the defaults of what was not."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
+
+    device: DeviceType
+    """Where tensors live."""
+    num_envs: int
+    """Environments stepped at once."""
+    num_steps: int
+    """Steps of each between two updates."""
+    num_minibatches: int
+    """Minibatches that each epoch is cut into."""
+    batch_size: int
+    """Samples of an update: num_envs·num_steps."""
+    minibatch_size: int
+    """Samples of an optimizer step: batch_size / num_minibatches."""
+    update_epochs: int
+    """Passes over the batch per update."""
+    total_timesteps: int
+    """Environment steps of the whole run."""
+    num_updates: int
+    """Updates of the whole run."""
+    activation: Activation
+    """Activation after every hidden layer."""
+    precision: Precision
+    """Arithmetic of the network."""
+    adam: AdamKind
+    """Which of torch's Adam implementations steps."""
+    world_size: int
+    """Processes that train one policy together, a device each; memory is that of one of them."""
+    layer_norm: bool
+    """LayerNorm after each trunk layer."""
+    shared_trunk: bool
+    """One trunk for actor and critic, or one each."""
+    norm_obs: bool
+    """Observations normalised by running mean and variance."""
+    norm_reward: bool
+    """Rewards scaled by the running deviation of the return."""
+    dataset_bytes: int
+    """Bars and features kept on the device, the series of windows included."""
+    windows: Windows | None = None
+    """The windows that observations are; null where they are stored as they are."""
+
+
+def check_config(question: Question) -> PPOConfig:
+    """The whole configuration; raises InvalidConfig or InvalidShape for what no run can have."""
+    _check_choice("adam", question.adam, get_args(AdamKind))
+    _check_choice("training_mode", question.training_mode, get_args(TrainingMode))
+    config = PPOConfig(hidden_dims=question.hidden_dims, **question.settings).check()
+    _check_world(config, question.world_size)
+    return config
+
+
+def shape_of(question: Question, config: PPOConfig) -> NetworkShape:
+    """The network, with what the settings of PPO say about it."""
+    return NetworkShape(
+        question.obs_dim,
+        question.hidden_dims,
+        question.action_dim,
+        question.action_kind,
+        config.layer_norm,
+        config.shared_trunk,
+    )
+
+
+def plan_of(question: Question) -> RunPlan:
+    """How the run would be carried out."""
+    windows = _windows(question)
+    plan = RunPlan(
+        device_type=question.device_type,
+        dataset_bytes=question.dataset_bytes,
+        adam=question.adam,
+        processes=question.world_size,
+    )
+    if windows is None:
+        return plan
+    return replace(
+        plan,
+        rollout_bytes_per_step=windows.stored_bytes,
+        windows=windows.geometry,
+        sliding_row_bytes=windows.account_bytes(question.obs_dim),
+        dataset_bytes=question.dataset_bytes + windows.series_bytes,
+    )
+
+
+def settings_of(question: Question, config: PPOConfig, plan: RunPlan) -> Settings:
+    """Everything that the answer holds for."""
+    shared = {item.name for item in fields(Settings)} & {item.name for item in fields(PPOConfig)}
+    return Settings(
+        **{name: getattr(config, name) for name in shared},
+        device=plan.device_type,
+        batch_size=config.batch_size,
+        minibatch_size=config.minibatch_size,
+        num_updates=config.num_updates,
+        adam=plan.adam,
+        world_size=plan.processes,
+        dataset_bytes=plan.dataset_bytes,
+        windows=_windows(question),
+    )
+
+
+def _windows(question: Question) -> Windows | None:
+    return read_windows(
+        question.obs_dim, lookback=question.lookback, features=question.features, rows=question.rows
+    )
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InvalidConfig(f"{name} is {value!r}", hint=f"one of {', '.join(allowed)}", pointer=name)
+
+
+def _check_world(config: PPOConfig, world_size: int) -> None:
+    """Environments and minibatches are divided equally among the processes, or the trainer refuses."""
+    if not 1 <= world_size <= config.num_envs:
+        hint = f"a whole number from 1 to num_envs={config.num_envs}"
+        raise InvalidConfig(f"world_size is {world_size}", hint=hint, pointer="world_size")
+    if config.num_envs % world_size or config.batch_size // world_size % config.num_minibatches:
+        raise InvalidConfig(
+            f"world_size={world_size} does not divide num_envs={config.num_envs} into shares that "
+            f"num_minibatches={config.num_minibatches} divides",
+            hint="each process takes num_envs/world_size environments, and cuts their steps into num_minibatches",
+            pointer="world_size",
+        )
