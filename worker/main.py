@@ -8,15 +8,21 @@ described by a child process, training runs in another, and so does the comparis
 import logging
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
 from celery import Celery, signals
 
+from app.errors import Unavailable
 from app.queue import celery_settings
 from app.registry.database import Database
+from app.registry.tables import Worker
 from app.registry.workers import describe_worker, register_worker, remove_worker, renew_worker
 from app.settings import get_settings
+from worker.calibrate.at_start import calibrate_once
 from worker.compare import Comparer
 from worker.supervise import announce_stop, probe_device
 from worker.tasks import register_tasks
@@ -48,16 +54,22 @@ def _announce(sender: Any, **_: Any) -> None:
     name = worker_id(sender.hostname)
     queue = next(iter(app.amqp.queues.consume_from))
     tier = queue.removeprefix(settings.queue_name(""))
-    row = describe_worker(name, queue, tier, device["device"], device["versions"])
-    with database.write() as session:
-        register_worker(session, row)
-    sender.timer.call_repeatedly(settings.heartbeat_seconds, _renew, (database, name))
+    describe = partial(describe_worker, name, queue, tier, device["device"], device["versions"])
+    sender.timer.call_repeatedly(settings.heartbeat_seconds, renew_row, (database, describe))
+    if settings.calibrate_on_start:
+        with suppress(Unavailable):  # told by the estimate, which then has no measurement
+            calibrate_once(database, device["device"]["measured_as"])
     comparer.start()
-
-
-def _renew(database: Database, name: str) -> None:
     with database.write() as session:
-        renew_worker(session, name)
+        register_worker(session, describe())
+
+
+def renew_row(database: Database, describe: Callable[[], Worker]) -> None:
+    """Prove that this worker consumes; a registry that did not answer at its start learns of it here."""
+    worker = describe()
+    with database.write() as session:
+        if not renew_worker(session, worker.id):
+            register_worker(session, worker)
 
 
 def _begin_stop(**_: Any) -> None:

@@ -1,7 +1,6 @@
 """What a training run writes down, each line guarded by its fence."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,11 +13,12 @@ from app.jobs.plan import PlannedDataset
 from app.market.returns import SpanReturns
 from app.market.significance import Trials
 from app.registry.attempts import Hold, fail_job, finish_job, holds_job
-from app.registry.checkpoints import add_checkpoint, delete_checkpoint, list_checkpoints, point_job_at
+from app.registry.checkpoint_lists import list_checkpoints
+from app.registry.checkpoints import add_checkpoint, delete_checkpoint, point_job_at
 from app.registry.database import Database, Session, new_id
 from app.registry.evaluations import add_evaluation, open_test_span
 from app.registry.events import record_event
-from app.registry.metrics import record_progress
+from app.registry.metrics import forget_metrics_after, record_progress
 from app.registry.tables import Checkpoint, Job
 from app.storage import Storage, Stored, hash_file
 from worker.save import SavedCheckpoint, save_checkpoint
@@ -26,9 +26,6 @@ from worker.trading.evaluate import Examined
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
-
-RETRY_SECONDS = 1.0
-"""Pause before a registry that does not answer is asked again."""
 
 
 class HoldLost(Exception):
@@ -71,18 +68,47 @@ class Recorder:
         else:
             _require(held)
 
+    def forget_metrics_after(self, step: int) -> None:
+        """Drop the points that this attempt measures again."""
+
+        def write(session: Session) -> bool:
+            held = holds_job(session, self.hold)
+            if held:
+                forget_metrics_after(session, self.job.id, step)
+            return held
+
+        self._write(write)
+
     def keep(
         self, contents: Mapping[str, Any], kind: str, step: int, metrics: Mapping[str, Any]
     ) -> Checkpoint:
         """Save, read back, store and register a checkpoint, and let the job resume from it."""
-        with self.storage.receive() as path:
-            saved = save_checkpoint(path, contents)
-            row = self._describe(saved, kind, step, metrics)
-            self.storage.adopt(path, Stored(saved.sha256, saved.bytes))
-        freed = self._write(lambda session: self._register(session, row))
-        for sha256 in freed:
-            self.storage.remove(sha256)
+        row = self._save(contents, kind, step, metrics)
+        self._release(self._write(lambda session: self._register(session, row)))
         self.parent_id = row.id
+        return row
+
+    def finish(
+        self,
+        contents: Mapping[str, Any],
+        step: int,
+        metrics: Mapping[str, Any],
+        describe: Callable[[Checkpoint], Mapping[str, Any]],
+    ) -> Checkpoint:
+        """Register the final checkpoint and record success with the result that `describe` makes of it.
+
+        Both in one transaction: a worker that dies in between would leave a final checkpoint of a job that is not
+        done, and the next attempt would make a second one.
+        """
+        row = self._save(contents, "final", step, metrics)
+
+        def write(session: Session) -> list[str] | None:
+            freed = self._register(session, row)
+            if freed is None or not finish_job(session, self.hold, describe(row)):
+                return None
+            return freed
+
+        self._release(self._write(write))
         return row
 
     def open_test_span(self, dataset: PlannedDataset) -> Trials:
@@ -110,14 +136,24 @@ class Recorder:
 
         self._write(write)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Record success."""
-        self._write(lambda session: finish_job(session, self.hold, result))
-
     def fail(self, error: CaliperError) -> None:
         """Record a failure that a further attempt would only repeat."""
         problem = {"code": error.code, "detail": error.detail, "hint": error.hint, **error.extra}
         self._write(lambda session: fail_job(session, self.hold, problem, Outcome.FAILED))
+
+    def _save(
+        self, contents: Mapping[str, Any], kind: str, step: int, metrics: Mapping[str, Any]
+    ) -> Checkpoint:
+        """Write the file to its place; its row is not yet in the registry."""
+        with self.storage.receive() as path:
+            saved = save_checkpoint(path, contents)
+            row = self._describe(saved, kind, step, metrics)
+            self.storage.adopt(path, Stored(saved.sha256, saved.bytes))
+        return row
+
+    def _release(self, hashes: Sequence[str]) -> None:
+        for sha256 in hashes:
+            self.storage.remove(sha256)
 
     def _store(self, returns: SpanReturns) -> str:
         with self.storage.receive() as path:
@@ -130,7 +166,9 @@ class Recorder:
         self, saved: SavedCheckpoint, kind: str, step: int, metrics: Mapping[str, Any]
     ) -> Checkpoint:
         """The registry's row, from what the reader sees in the file: the writer is not believed."""
-        report = inspect_checkpoint(saved.path, name=f"{self.job.id}.pt", with_sha256=False)
+        report = inspect_checkpoint(
+            saved.path, name=f"{self.job.id}.pt", with_sha256=False, with_statistics=True
+        )
         facts = report.architecture
         return Checkpoint(
             id=new_id("checkpoint"),
@@ -158,6 +196,8 @@ class Recorder:
         """Add the row and drop the job's older passing checkpoints; the hashes whose bytes may go."""
         if not holds_job(session, self.hold):
             return None
+        if session.get(Checkpoint, row.id) is not None:
+            return []  # a commit whose answer was lost: it is there
         older = list_checkpoints(session, limit=100, filters={"job_id": self.job.id})
         add_checkpoint(session, row)
         point_job_at(session, self.hold, row.id)
@@ -168,16 +208,7 @@ class Recorder:
 
     def _write(self, work: Callable[[Session], Answer | None]) -> Answer:
         """Run `work` in a transaction, patiently; a falsy answer but an empty list means the hold is lost."""
-        deadline = time.monotonic() + self.patience
-        while True:
-            try:
-                with self.database.write() as session:
-                    answer = work(session)
-                return _require(answer)
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(RETRY_SECONDS)
+        return _require(self.database.write_patiently(work, self.patience))
 
 
 def _require(answer: Answer | None) -> Answer:

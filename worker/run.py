@@ -1,20 +1,16 @@
-"""One attempt at a job, from its claim to its registered checkpoint: `python -m worker.run <job> <fence>`.
+"""One attempt at a job, from its claim to its registered checkpoint: `python -m worker.run <job> <fence> <supervisor>`.
 
 The supervisor has claimed the job; this process trains, and stops at the next update when it is sent
 SIGTERM, after a last checkpoint.
 """
 
-import ctypes
-import logging
-import signal
+import errno
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
-
-import structlog
+from typing import Any, TypeVar
 
 from app.errors import CaliperError, InvalidConfig, OutOfDeviceMemory, TrainingFailed, Unavailable
 from app.jobs.plan import PlannedDataset, TrainingPlan
@@ -23,20 +19,26 @@ from app.market.evaluation import Evaluation
 from app.market.mismatch import check_computable, check_weights_fit
 from app.registry.attempts import Hold
 from app.registry.checkpoints import find_checkpoint
-from app.registry.database import Database
+from app.registry.database import Database, Session
 from app.registry.datasets import get_dataset
 from app.registry.jobs import get_job
-from app.registry.metrics import forget_metrics_after
 from app.registry.tables import Checkpoint, Job
 from app.settings import Settings, get_settings
 from app.storage import Storage
 from worker import exits
 from worker.assemble import Assembly, assemble
 from worker.chart import draw_charts
+from worker.device import memory_in_use
 from worker.ppo.allocator import keep_freed_memory
 from worker.ppo.progress import Progress
+from worker.process import StopFlag, configure_logs, die_with_parent
 from worker.record import HoldLost, Recorder
 from worker.save import load_checkpoint
+
+Answer = TypeVar("Answer")
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a disk says that has no room, a quota that is used up, and a file over its limit."""
 
 PROGRESS_SECONDS = 0.5
 """Least time between two progress records at first; updates in between are not recorded."""
@@ -46,18 +48,6 @@ PROGRESS_SECONDS_MAX = 10.0
 
 PROGRESS_RECORDS = 2_000
 """Records after which the time between them begins to grow with the run's."""
-
-
-@dataclass
-class StopFlag:
-    """Set by SIGTERM: the run ends after the present update."""
-
-    wanted: bool = False
-
-    def listen(self) -> None:
-        """Set the flag on SIGTERM; leave Ctrl-C to the supervisor."""
-        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "wanted", True))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass
@@ -74,13 +64,13 @@ class TrainingRun:
     progress: dict[str, Any] = field(default_factory=dict)
     _kept_at: float = field(default_factory=time.monotonic)
     _kept_update: int = 0
+    _trained: tuple[int, float] = (0, 0.0)  # steps of this attempt, and the seconds of their updates
     _retries_noted: int = 0
 
     def execute(self) -> int:
         """Run the attempt and return the process's exit code."""
         self.storage = Storage(self.settings.artifacts_dir)
-        with self.database.read() as session:
-            job = get_job(session, self.hold.job_id)
+        job = self._read(lambda session: get_job(session, self.hold.job_id))
         self.recorder = Recorder(self.database, self.storage, job, self.hold, self.settings.lease_seconds)
         try:
             self._prepare(job)
@@ -107,12 +97,10 @@ class TrainingRun:
             self._continue_from(job.resume_from)
         elif job.spec.get("initial_checkpoint"):
             self._start_from(job.spec["initial_checkpoint"])
-        with self.database.write() as session:
-            forget_metrics_after(session, job.id, self.assembly.trainer.global_step)
+        self.recorder.forget_metrics_after(self.assembly.trainer.global_step)
 
     def _load(self, dataset: PlannedDataset) -> Bars:
-        with self.database.read() as session:
-            file_sha256 = get_dataset(session, dataset.id).file_sha256
+        file_sha256 = self._read(lambda session: get_dataset(session, dataset.id).file_sha256)
         bars = load_bars(self.storage.path(file_sha256))
         if bars.sha256 != dataset.sha256:
             raise TrainingFailed(
@@ -147,8 +135,11 @@ class TrainingRun:
         self.recorder.note("weights loaded", checkpoint=checkpoint.id)
 
     def _find(self, id_or_alias: str) -> Checkpoint:
-        with self.database.read() as session:
-            return find_checkpoint(session, id_or_alias)
+        return self._read(lambda session: find_checkpoint(session, id_or_alias))
+
+    def _read(self, work: Callable[[Session], Answer]) -> Answer:
+        """Ask the registry, for a lease's time again where it does not answer: its restart costs no attempt."""
+        return self.database.read_patiently(work, self.settings.lease_seconds)
 
     def _train(self) -> int:
         reported_at = 0.0
@@ -156,6 +147,7 @@ class TrainingRun:
         first_step = self.assembly.trainer.global_step
         for progress in self.assembly.trainer.train():
             self._note_retries()
+            self._note_speed(progress)
             last = progress.update == progress.num_updates
             now = time.monotonic()
             if last or now - reported_at >= progress_pause(now - started):
@@ -167,7 +159,7 @@ class TrainingRun:
                 self._keep("stopped")
                 return exits.STOPPED
             if self._is_due(progress):
-                self._keep("periodic")
+                self._keep_if_disk_allows()
         self._finish()
         return exits.DONE
 
@@ -181,41 +173,74 @@ class TrainingRun:
             )
             self._retries_noted += 1
 
+    def _note_speed(self, progress: Progress) -> None:
+        batch, (steps, seconds) = self.assembly.trainer.config.batch_size, self._trained
+        self._trained = (steps + batch, seconds + batch / progress.steps_per_second)
+
+    def _speed(self) -> dict[str, float | None]:
+        """What was predicted when the job was submitted, and what its updates took in this attempt."""
+        predicted = self.recorder.job.estimate.get("time", {}).get("steps_per_second", {}).get("likely")
+        steps, seconds = self._trained
+        measured = steps / seconds if seconds else None
+        return {"predicted_steps_per_second": predicted, "measured_steps_per_second": measured}
+
     def _report(self, progress: Progress, mean_speed: float) -> None:
         left = max(0, progress.total_timesteps - progress.global_step)
-        self.progress = {**progress.plain(), "seconds_left": left / mean_speed if mean_speed > 0 else None}
+        self.progress = {
+            **progress.plain(),
+            "seconds_left": left / mean_speed if mean_speed > 0 else None,
+            "memory_bytes": memory_in_use(self.assembly.trainer.env.device),
+        }
         self.recorder.progress(progress.global_step, self.progress)
 
     def _is_due(self, progress: Progress) -> bool:
         by_updates = progress.update - self._kept_update >= self.settings.checkpoint_every_updates
         return by_updates or time.monotonic() - self._kept_at >= self.settings.checkpoint_every_seconds
 
-    def _keep(self, kind: str, metrics: dict[str, Any] | None = None) -> Checkpoint:
+    def _keep_if_disk_allows(self) -> None:
+        """A full disk costs this checkpoint, not the attempt: the one before stays, and the next is tried when due."""
+        try:
+            self._keep("periodic")
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            self._note_kept()
+            self.recorder.note("checkpoint not written: the disk is full", error=str(error.strerror))
+
+    def _keep(self, kind: str) -> None:
         trainer = self.assembly.trainer
-        kept = self.recorder.keep(self.assembly.contents(), kind, trainer.global_step, metrics or {})
-        self._kept_at, self._kept_update = time.monotonic(), trainer.update
-        return kept
+        self.recorder.keep(self.assembly.contents(), kind, trainer.global_step, {})
+        self._note_kept()
+
+    def _note_kept(self) -> None:
+        self._kept_at, self._kept_update = time.monotonic(), self.assembly.trainer.update
 
     def _finish(self) -> None:
         """Evaluate first: the final checkpoint's row carries its figures, of several datasets the means."""
         evaluations = self._evaluate()
         metrics = _summarise(list(evaluations.values()))
-        checkpoint = self._keep("final", metrics)
         self._draw()
         self.recorder.finish(
-            {
-                "checkpoint_id": checkpoint.id,
-                "bytes": checkpoint.bytes,
-                "predicted_bytes": checkpoint.predicted_bytes,
-                "global_step": self.assembly.trainer.global_step,
-                "num_minibatches": {
-                    "asked": self.assembly.plan.ppo.num_minibatches,
-                    "used": self.assembly.trainer.config.num_minibatches,
-                },
-                "evaluations": {key: evaluation.summary() for key, evaluation in evaluations.items()},
-                "last_progress": self.progress,
-            }
+            self.assembly.contents(),
+            self.assembly.trainer.global_step,
+            metrics,
+            lambda checkpoint: self._result(checkpoint, evaluations),
         )
+
+    def _result(self, checkpoint: Checkpoint, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+        return {
+            "checkpoint_id": checkpoint.id,
+            "bytes": checkpoint.bytes,
+            "predicted_bytes": checkpoint.predicted_bytes,
+            "global_step": self.assembly.trainer.global_step,
+            "num_minibatches": {
+                "asked": self.assembly.plan.ppo.num_minibatches,
+                "used": self.assembly.trainer.config.num_minibatches,
+            },
+            "evaluations": {key: evaluation.summary() for key, evaluation in evaluations.items()},
+            "speed": self._speed(),
+            "last_progress": self.progress,
+        }
 
     def _evaluate(self) -> dict[str, Evaluation]:
         """Open the test spans, judge the policy on them, and write the report."""
@@ -227,7 +252,7 @@ class TrainingRun:
 
     def _draw(self) -> None:
         try:
-            draw_charts(self.database, self.storage, self.recorder.job)
+            draw_charts(self.database, self.storage, self.recorder.job, self.hold)
         except Exception as error:  # noqa: BLE001 - a picture is not worth a trained policy
             self.recorder.note("the evaluation's picture was not drawn", error=repr(error))
 
@@ -251,9 +276,10 @@ def progress_pause(elapsed: float) -> float:
     return min(PROGRESS_SECONDS_MAX, max(PROGRESS_SECONDS, elapsed / PROGRESS_RECORDS))
 
 
-def main(job_id: str, fence: int) -> int:
-    """Train the claimed job; the exit code tells the supervisor how it ended."""
-    die_with_parent()
+def main(job_id: str, fence: int, supervisor: int) -> int:
+    """Train the claimed job for the supervisor of this process id; the exit code tells it how it ended."""
+    if not die_with_parent(supervisor):
+        return exits.DONE
     keep_freed_memory()
     configure_logs()
     stop = StopFlag()
@@ -266,20 +292,5 @@ def main(job_id: str, fence: int) -> int:
         database.close()
 
 
-def die_with_parent() -> None:
-    """Have Linux kill this process when its supervisor dies, so that no trainer is left without one."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def configure_logs() -> None:
-    """Write log lines to stderr, where the supervisor finds the last ones after a crash."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -1,9 +1,11 @@
 """Writing and reading checkpoints: atomic, hashed, in canonical form, without code in the file.
 
 The tree is app.network.contents' own; in canonical form (app.network.canonical) and written through a
-file object, so that its size is exactly what app.network.archive_size predicts.
+file object, so that its size is exactly what app.network.archive_size predicts. `save_trainer` and
+`load_trainer` do the same for whoever uses the trainer as a library.
 """
 
+import dataclasses
 import hashlib
 import os
 import pickle
@@ -19,8 +21,11 @@ from torch import Tensor
 
 from app.errors import InvalidInput, UnreadableCheckpoint
 from app.network.canonical import canonical_tree
-from app.network.contents import FORMAT
+from app.network.config import PPOConfig
+from app.network.contents import FORMAT, LearnedState, Provenance, checkpoint_contents
 from app.network.pickle_size import STORAGES
+from worker.ppo.env import BatchedEnv
+from worker.ppo.trainer import NativePPOTrainer
 
 DTYPES: dict[torch.dtype, str] = {getattr(torch, name): name for name in STORAGES}
 """Tensors that a checkpoint can hold."""
@@ -83,6 +88,34 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             pointer="path",
         ) from error
     return _require_format(tree, Path(path).name)
+
+
+def save_trainer(
+    path: str | os.PathLike[str], trainer: NativePPOTrainer, provenance: Provenance | None = None
+) -> SavedCheckpoint:
+    """Write all that `load_trainer` needs to go on with a trainer, between two updates.
+
+    The file is a Caliper checkpoint like a job's: it can be inspected, compared, exported and uploaded.
+    Raises InvalidConfig where the environment's state cannot be kept (GymnasiumBatch.state_dict).
+    """
+    learned = LearnedState(**trainer.state_dict())
+    return save_checkpoint(
+        path, checkpoint_contents(trainer.network.shape, trainer.config, learned, provenance)
+    )
+
+
+def load_trainer(path: str | os.PathLike[str], env: BatchedEnv) -> NativePPOTrainer:
+    """The trainer that `save_trainer` wrote, in an environment like its own: `train()` goes on where it stopped.
+
+    Raises UnreadableCheckpoint as `load_checkpoint` does, InvalidConfig for an environment of another kind.
+    """
+    contents = load_checkpoint(path)
+    known = {field.name for field in dataclasses.fields(PPOConfig)}
+    values = {name: value for name, value in contents["config"].items() if name in known}
+    config = PPOConfig.from_plain({**values, "hidden_dims": tuple(values["hidden_dims"])})
+    trainer = NativePPOTrainer(env, config)
+    trainer.load_state_dict(contents)
+    return trainer
 
 
 def _write_archive(tree: Any, sink: "_HashingSink") -> None:

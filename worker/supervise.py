@@ -30,7 +30,8 @@ from app.registry.attempts import (
     stop_job,
     wanted_of,
 )
-from app.registry.database import Database
+from app.registry.database import Database, Session
+from app.registry.events import record_event
 from app.settings import Settings
 from worker import exits
 
@@ -38,6 +39,8 @@ POLL_SECONDS = 0.5
 """Time between two looks at the trainer and at the user's wish."""
 TAIL_BYTES = 4_000
 """How much of a crashed trainer's last words is read."""
+LAST_LINES, MOST_LINE = 20, 500
+"""Most of those words that the job's log keeps: lines, and characters of each."""
 
 # One byte shared by the consuming process and its forked child. A signal handler may write it: no lock.
 _stopping = mmap.mmap(-1, 1)
@@ -77,7 +80,7 @@ def supervise_job(job_id: str, worker: str, settings: Settings) -> None:
 
 def start_trainer(hold: Hold, settings: Settings, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the trainer process in a session of its own."""
-    command = [sys.executable, "-m", "worker.run", hold.job_id, str(hold.fence)]
+    command = [sys.executable, "-m", "worker.run", hold.job_id, str(hold.fence), str(os.getpid())]
     # Idle threads that spin steal the cores that the others wait for: on a busy machine, sleeping ones are faster.
     patience = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     environment = {**os.environ, **patience, **settings.environment()}
@@ -161,16 +164,22 @@ class Watch:
 
 def settle(database: Database, hold: Hold, watch: Watch, tail: str) -> None:
     """Record an end that the trainer could not record itself; nothing where it did."""
-    code = watch.trainer.returncode
-    with database.write() as session:
-        if not holds_job(session, hold):
-            return
-        if watch.cancelled:
-            stop_job(session, hold, f"cancelled: {describe_stop(watch)}")
-        elif watch.asked:
-            interrupt_job(session, hold, f"the worker was asked to stop: {describe_stop(watch)}")
-        else:
-            lose_attempt(session, hold, Outcome.CRASHED, describe_crash(code, tail))
+    database.write_patiently(
+        lambda session: _settle(session, hold, watch, tail), watch.settings.lease_seconds
+    )
+
+
+def _settle(session: Session, hold: Hold, watch: Watch, tail: str) -> None:
+    if not holds_job(session, hold):
+        return
+    if watch.cancelled:
+        stop_job(session, hold, f"cancelled: {describe_stop(watch)}")
+    elif watch.asked:
+        interrupt_job(session, hold, f"the worker was asked to stop: {describe_stop(watch)}")
+    else:
+        for line in last_words(tail):
+            record_event(session, hold.job_id, "log", {"message": line})
+        lose_attempt(session, hold, Outcome.CRASHED, describe_crash(watch.trainer.returncode, tail))
 
 
 def describe_stop(watch: Watch) -> str:
@@ -190,6 +199,11 @@ def describe_crash(code: int, tail: str) -> str:
         cause = f"the trainer ended with exit code {code}"
     lines = tail.strip().splitlines()
     return f"{cause}: {lines[-1][:500]}" if lines else cause
+
+
+def last_words(tail: str) -> list[str]:
+    """What a dead trainer wrote last, as lines of the job's log."""
+    return [f"stderr: {line[:MOST_LINE]}" for line in tail.strip().splitlines()[-LAST_LINES:]]
 
 
 def _tail(errors: IO[bytes]) -> str:

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
-from app.market.bars import Bars, read_bars
+from app.actions.check_dataset import check_dataset
+from app.market.bars import Bars
 from app.market.chart import draw_chart
-from app.market.declarations import BarLimits, Declarations
+from app.market.declarations import Declarations
 from app.market.report import describe_bars
 from app.registry.database import Database, new_id
 from app.registry.datasets import add_dataset, find_twin
@@ -31,10 +32,7 @@ def accept_dataset(  # noqa: PLR0913 - the service's three parts come first
 
     Raises InvalidDataset with every finding, LimitExceeded for a file that is too large.
     """
-    limits = BarLimits(max_rows=settings.max_rows, max_bytes=settings.max_dataset_bytes)
-    with storage.receive() as raw:
-        storage.spool(upload, raw, limit=settings.max_dataset_bytes, limit_name="dataset bytes")
-        bars = read_bars(raw, declarations, limits=limits)
+    bars = check_dataset(storage, settings, upload, declarations)
     with database.read() as session:
         twin = find_twin(session, name, bars.sha256)
     if twin is not None:

@@ -41,7 +41,7 @@ def compare_uploads(
 ) -> CheckpointDiff:
     """Compare two uploads, one after the other; nothing is kept. Raises as `inspect_upload` does."""
     ours, theirs = (
-        inspect_upload(storage, settings, upload, name=name)
+        inspect_upload(storage, settings, upload, name=name, with_statistics=True)
         for upload, name in zip((left, right), names, strict=True)
     )
     return compare_reports(ours, theirs)

@@ -24,32 +24,45 @@ class ReadUpload:
     report: CheckpointReport
 
 
-def inspect_upload(storage: Storage, settings: Settings, upload: Upload, *, name: str) -> CheckpointReport:
+def inspect_upload(
+    storage: Storage, settings: Settings, upload: Upload, *, name: str, with_statistics: bool = False
+) -> CheckpointReport:
     """Report what is in the upload; nothing of it is executed, nothing is kept.
+
+    `with_statistics`: with the hashes of a normaliser's statistics, for a comparison.
 
     Raises UnreadableCheckpoint, or LimitExceeded for a file over the upload limit or a reading over its budget.
     """
-    with read_upload(storage, settings, upload, name=name) as read:
+    with read_upload(storage, settings, upload, name=name, with_statistics=with_statistics) as read:
         return read.report
 
 
 @contextmanager
-def read_upload(storage: Storage, settings: Settings, upload: Upload, *, name: str) -> Iterator[ReadUpload]:
+def read_upload(
+    storage: Storage, settings: Settings, upload: Upload, *, name: str, with_statistics: bool = True
+) -> Iterator[ReadUpload]:
     """Inspect an upload on disk; what was spooled here is gone when the block ends, unless it was adopted."""
     if isinstance(upload, Spool):
-        yield read_file(settings, upload.path, upload.stored, name=name)
+        yield read_file(settings, upload.path, upload.stored, name=name, with_statistics=with_statistics)
         return
     with storage.receive() as path:
         stored = storage.spool(upload, path, limit=settings.max_upload_bytes, limit_name="upload bytes")
-        yield read_file(settings, path, stored, name=name)
+        yield read_file(settings, path, stored, name=name, with_statistics=with_statistics)
 
 
-def read_file(settings: Settings, path: Path, stored: Stored, *, name: str) -> ReadUpload:
-    """Inspect a file in the child process; it was hashed while it was written and is not read whole again."""
+def read_file(
+    settings: Settings, path: Path, stored: Stored, *, name: str, with_statistics: bool = True
+) -> ReadUpload:
+    """Inspect a file in the child process; it was hashed while it was written and is not read whole again.
+
+    A report that is kept has the hashes of a normaliser's statistics: what it is compared by later.
+    """
     sandbox = SandboxLimits(
         max_memory_bytes=settings.inspect_memory_bytes,
         max_cpu_seconds=int(settings.inspect_cpu_seconds),
         max_wall_seconds=settings.inspect_timeout_seconds,
     )
-    report = inspect_in_child(path, sandbox=sandbox, name=name, with_sha256=False)
+    report = inspect_in_child(
+        path, sandbox=sandbox, name=name, with_sha256=False, with_statistics=with_statistics
+    )
     return ReadUpload(path, stored, replace(report, sha256=stored.sha256))

@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from app.actions.check_memory import check_memory
 from app.actions.check_walk_forward import check_same_run
+from app.actions.find_speed import Speed, find_speed
 from app.actions.gather_datasets import (
     Gathered,
     choose_schema,
@@ -16,6 +18,7 @@ from app.actions.gather_datasets import (
     plan_datasets,
 )
 from app.errors import InvalidConfig
+from app.jobs.choices import explain_choices
 from app.jobs.lifecycle import State
 from app.jobs.plan import TrainingPlan
 from app.jobs.spec import JobSpec
@@ -23,7 +26,6 @@ from app.market.mismatch import check_weights_fit
 from app.network.auto_config import ResolvedConfig, resolve_config
 from app.network.config import PPOConfig
 from app.network.estimate import estimate
-from app.network.fit import check_fits
 from app.network.tiers import TIERS, Tier, find_tier
 from app.registry.checkpoints import find_checkpoint
 from app.registry.database import Database, Session, new_id
@@ -66,7 +68,7 @@ def submit_job(
     body_sha256 = hashlib.sha256(_SPEC.dump_json(spec)).hexdigest()
     if idempotency_key is not None and (twin := _recall(database, idempotency_key, body_sha256)):
         return Submitted(twin, created=False)
-    job = _resolve(database, settings, spec)
+    job = resolve_job(database, settings, spec)
     with database.write() as session:
         if idempotency_key is not None:
             holder = bind(session, SCOPE, idempotency_key, body_sha256, job.id)
@@ -80,24 +82,27 @@ def submit_job(
         return Submitted(add_job(session, job, used), created=True)
 
 
-def _recall(database: Database, key: str, body_sha256: str) -> Job | None:
-    with database.read() as session:
-        job_id = recall(session, SCOPE, key, body_sha256)
-        return None if job_id is None else get_job(session, job_id)
-
-
-def _resolve(database: Database, settings: Settings, spec: JobSpec) -> Job:
+def resolve_job(database: Database, settings: Settings, spec: JobSpec) -> Job:
+    """The job that the spec describes, not yet registered; raises as `submit_job`."""
     with database.read() as session:
         datasets = find_datasets(session, spec)
         tier, tier_reason, card_bytes = _choose_tier(session, settings, spec)
+        speed = find_speed(session, tier, settings.lease_seconds)
         start = find_checkpoint(session, spec.initial_checkpoint) if spec.initial_checkpoint else None
     resolved = _resolve_config(spec, tier)
     gathered = load_datasets(Storage(settings.artifacts_dir), datasets)
     plan, reasons = _plan(new_id("job"), spec, tier, resolved.config, gathered)
     if start is not None:
         check_weights_fit(start.report.get("feature_schema"), plan.schema, start.id)
-    check_fits(plan.shape, plan.ppo, card_bytes, plan.run_plan)
-    return _describe(plan, spec, settings, {**resolved.reasons, **reasons, "tier": tier_reason})
+    check_memory(spec, plan, card_bytes, lambda patched: _resolve_config(patched, tier).config)
+    reasons = {**explain_choices(spec), **resolved.reasons, **reasons, "tier": tier_reason}
+    return _describe(plan, spec, settings, reasons, speed)
+
+
+def _recall(database: Database, key: str, body_sha256: str) -> Job | None:
+    with database.read() as session:
+        job_id = recall(session, SCOPE, key, body_sha256)
+        return None if job_id is None else get_job(session, job_id)
 
 
 def _choose_tier(session: Session, settings: Settings, spec: JobSpec) -> tuple[Tier, str, int]:
@@ -154,8 +159,10 @@ def _plan(
     return plan, reasons
 
 
-def _describe(plan: TrainingPlan, spec: JobSpec, settings: Settings, reasons: Mapping[str, str]) -> Job:
-    sizes = estimate(plan.shape, plan.ppo, plan.run_plan)
+def _describe(
+    plan: TrainingPlan, spec: JobSpec, settings: Settings, reasons: Mapping[str, str], speed: Speed
+) -> Job:
+    sizes = estimate(plan.shape, plan.ppo, plan.run_plan, calibration=speed.calibration, gpu=speed.gpu)
     dims = ",".join(map(str, plan.ppo.hidden_dims))
     return Job(
         id=plan.job_id,

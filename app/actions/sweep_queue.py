@@ -1,29 +1,13 @@
-"""Put right what crashes left behind: expired leases and lost messages."""
+"""Put right what crashes left behind: expired leases and lost messages.
 
-from dataclasses import dataclass
+Two loops of their own: a broker that hangs must not delay the notice of a lost worker.
+"""
 
 from app.jobs.lifecycle import Outcome
 from app.queue import Queue, message_id
 from app.registry.attempts import expired_leases, lose_attempt
 from app.registry.database import Database
-from app.registry.outbox import add_message, silent_jobs
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep did."""
-
-    lost_workers: int
-    resent_messages: int
-
-
-def sweep_queue(database: Database, queue: Queue) -> Swept:
-    """Re-queue jobs whose worker is silent, and re-send wake-ups that the broker no longer holds.
-
-    Raises Unavailable when Redis does not answer; the leases have been looked after by then.
-    """
-    lost = reap_leases(database)
-    return Swept(lost, _resend_messages(database, queue))
+from app.registry.outbox import add_message, is_silent, silent_jobs
 
 
 def reap_leases(database: Database) -> int:
@@ -37,12 +21,20 @@ def reap_leases(database: Database) -> int:
     return ended
 
 
-def _resend_messages(database: Database, queue: Queue) -> int:
+def resend_messages(database: Database, queue: Queue, taken_seconds: float) -> int:
+    """Write wake-ups of queued jobs again that the broker no longer holds; the number of them.
+
+    One that a worker took longer ago than `taken_seconds` without claiming its job counts as lost: the worker may
+    be dead, and the broker would keep its message for days. Raises Unavailable when Redis does not answer.
+    """
     with database.read() as session:
         silent = silent_jobs(session)
-    live: dict[str, set[str]] = {name: queue.live_messages(name) for name in {job.queue for job in silent}}
+    live: dict[str, set[str]] = {
+        name: queue.live_messages(name, taken_seconds) for name in {job.queue for job in silent}
+    }
     lost = [job for job in silent if message_id(job.id, job.fence) not in live[job.queue]]
     with database.write() as session:
-        for job in lost:
+        still = [job for job in lost if is_silent(session, job)]
+        for job in still:
             add_message(session, job)
-    return len(lost)
+    return len(still)

@@ -12,8 +12,8 @@ from app.storage import Storage
 SWEEP_SECONDS = 60.0
 """Time between two sweeps of a running service; a new upload does not wait for one."""
 
-KILLED_AFTER_SECONDS = 3_600.0
-"""An incoming file that was not written to for so long has no living process, whatever the uploads' time."""
+FORGOTTEN_AFTER_SECONDS = 3_600.0
+"""The bytes of an upload that were not added to for so long, and twice the uploads' time, have lost their row."""
 
 
 def sweep_uploads(database: Database, storage: Storage, settings: Settings) -> int:
@@ -32,7 +32,7 @@ def sweep_uploads(database: Database, storage: Storage, settings: Settings) -> i
             drop_uploads(session, dropped)
             renew_uploads(session, written, expiry(settings.upload_ttl_seconds))
         expired = dropped
-    storage.sweep(max(KILLED_AFTER_SECONDS, 2 * settings.upload_ttl_seconds))
+    storage.sweep(max(FORGOTTEN_AFTER_SECONDS, 2 * settings.upload_ttl_seconds))
     return len(expired)
 
 

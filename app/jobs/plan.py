@@ -133,8 +133,9 @@ class TrainingPlan:
     def _windows(self) -> WindowGeometry:
         """The windows of training, at most: gaps between bars leave fewer rows."""
         spans = [dataset.fold.train for dataset in self.datasets]
-        rows = sum(span.stop - span.start for span in spans)
-        return WindowGeometry(self.schema.lookback, len(self.schema.names), max(1, rows), len(spans))
+        rows = max(1, sum(span.stop - span.start for span in spans))
+        series_rows = sum(dataset.rows for dataset in self.datasets)
+        return WindowGeometry(self.schema.lookback, len(self.schema.names), rows, len(spans), series_rows)
 
     def _env_specs(self, device_type: Any) -> dict[str, TensorSpec]:
         schema = self.schema

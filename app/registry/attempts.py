@@ -110,16 +110,19 @@ def fail_job(session: Session, hold: Hold, error: Mapping[str, Any], outcome: Ou
 
 
 def interrupt_job(session: Session, hold: Hold, reason: str) -> bool:
-    """Queue the job again because its worker was asked to stop; this costs no attempt."""
+    """Queue the job again because its worker was asked to stop; this costs no attempt.
+
+    A job that its user wanted cancelled ends as cancelled, here and in `lose_attempt`: its last checkpoint stays.
+    """
+    job = _held(session, hold)
+    if job is not None and job.desired == Desired.CANCEL:
+        return stop_job(session, hold, f"cancelled; {reason}")
     return _requeue(session, hold, Outcome.INTERRUPTED, reason, values={})
 
 
 def lose_attempt(session: Session, hold: Hold, outcome: Outcome, reason: str) -> bool:
-    """Queue the job again after a crash or a lost worker, or fail it when its attempts are used up.
-
-    A job that its user wanted cancelled ends as cancelled: its last checkpoint stays.
-    """
-    job = session.get(Job, hold.job_id)
+    """Queue the job again after a crash or a lost worker, or fail it when its attempts are used up."""
+    job = _held(session, hold)
     if job is None:
         return False
     if job.desired == Desired.CANCEL:
@@ -156,6 +159,14 @@ def move_job(
         statement = statement.where(Job.fence == fence)
     moved = statement.values(state=str(move.target), **values).returning(Job)
     return session.scalars(moved, execution_options={"populate_existing": True}).one_or_none()
+
+
+def _held(session: Session, hold: Hold) -> Job | None:
+    """The holder's job, locked: the wish and the count of failures that are read here are those that are acted upon."""
+    held = select(Job).where(Job.id == hold.job_id, Job.fence == hold.fence, Job.state.in_(FINISH.sources))
+    return session.scalars(
+        held.with_for_update(), execution_options={"populate_existing": True}
+    ).one_or_none()
 
 
 def _requeue(

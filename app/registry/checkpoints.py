@@ -1,15 +1,16 @@
-"""Checkpoints: add, find by id or alias, list with filters, tag, alias, delete."""
+"""Checkpoints: add, find by id or alias, tag, alias, delete."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.jobs.lifecycle import FINISH
 from app.registry.attempts import Hold
+from app.registry.checkpoint_lists import measured_numbers
 from app.registry.jobs import datasets_of
-from app.registry.tables import Alias, Checkpoint, Job, Tag, utc_now
+from app.registry.tables import Alias, Checkpoint, CheckpointMetric, Job, Tag, utc_now
 
 MOST_ANCESTORS = 1_000
 """Longest line of parents that is followed."""
@@ -18,6 +19,12 @@ MOST_ANCESTORS = 1_000
 def add_checkpoint(session: Session, checkpoint: Checkpoint) -> Checkpoint:
     """Register a checkpoint whose bytes are in the storage."""
     session.add(checkpoint)
+    session.flush()
+    numbers = measured_numbers(checkpoint.metrics)
+    session.add_all(
+        CheckpointMetric(checkpoint_id=checkpoint.id, name=name, value=value)
+        for name, value in numbers.items()
+    )
     session.flush()
     return checkpoint
 
@@ -30,9 +37,10 @@ def point_job_at(session: Session, hold: Hold, checkpoint_id: str) -> bool:
 
 def find_checkpoint(session: Session, id_or_alias: str) -> Checkpoint:
     """The checkpoint with this id or alias; NotFound where there is none or it was deleted."""
-    named = select(Alias.checkpoint_id).where(Alias.alias == id_or_alias)
-    query = select(Checkpoint).where(or_(Checkpoint.id == id_or_alias, Checkpoint.id.in_(named)))
-    checkpoint = session.scalars(query.limit(1)).one_or_none()
+    checkpoint = session.get(Checkpoint, id_or_alias)
+    if checkpoint is None:  # asked apart: PostgreSQL reads the whole table for `id = … OR id IN (…)`
+        named = select(Checkpoint).join(Alias, Alias.checkpoint_id == Checkpoint.id)
+        checkpoint = session.scalars(named.where(Alias.alias == id_or_alias)).one_or_none()
     if checkpoint is None:
         raise NotFound(f"there is no checkpoint {id_or_alias!r}", hint="GET /checkpoints lists them")
     if checkpoint.deleted_at is not None:
@@ -55,12 +63,16 @@ def find_twin(session: Session, name: str, sha256: str) -> Checkpoint | None:
 
 def ancestors_of(session: Session, checkpoint: Checkpoint, most: int = MOST_ANCESTORS) -> tuple[str, ...]:
     """Ids of the checkpoints that its training started from, the nearest first; deleted ones count too."""
-    found: list[str] = []
-    parent = checkpoint.parent_id
-    while parent is not None and parent not in found and len(found) < most:
-        found.append(parent)
-        parent = session.scalars(select(Checkpoint.parent_id).where(Checkpoint.id == parent)).first()
-    return tuple(found)
+    if checkpoint.parent_id is None:
+        return ()
+    nearest = select(Checkpoint.id, Checkpoint.parent_id, literal(1).label("distance")).where(
+        Checkpoint.id == checkpoint.parent_id
+    )
+    line = nearest.cte("line", recursive=True)
+    further = select(Checkpoint.id, Checkpoint.parent_id, line.c.distance + 1)
+    line = line.union_all(further.where(Checkpoint.id == line.c.parent_id, line.c.distance < most))
+    # A line that closes in a circle repeats itself until `most`: each is named once.
+    return tuple(dict.fromkeys(session.scalars(select(line.c.id).order_by(line.c.distance))))
 
 
 def files_of(session: Session, ids: Sequence[str]) -> tuple[str, ...]:
@@ -73,24 +85,6 @@ def checkpoint_datasets(session: Session, rows: Sequence[Checkpoint]) -> dict[st
     by_job = datasets_of(session, {row.job_id for row in rows if row.job_id is not None})
     own = {row.id: [] if row.dataset_id is None else [row.dataset_id] for row in rows}
     return {row.id: by_job.get(row.job_id or "", own[row.id]) for row in rows}
-
-
-def list_checkpoints(
-    session: Session, *, limit: int, before: str | None = None, filters: Mapping[str, str | int] | None = None
-) -> Sequence[Checkpoint]:
-    """Newest first, older than the id `before`; filters: hidden_dims, obs_dim, producer, kind, job_id, sha256, tag."""
-    query = (
-        select(Checkpoint).where(Checkpoint.deleted_at.is_(None)).order_by(Checkpoint.id.desc()).limit(limit)
-    )
-    query = query.where(Checkpoint.id < before) if before else query
-    for name, value in (filters or {}).items():
-        if name == "tag":
-            query = query.where(
-                select(Tag.tag).where(Tag.checkpoint_id == Checkpoint.id, Tag.tag == value).exists()
-            )
-        else:
-            query = query.where(getattr(Checkpoint, name) == value)
-    return session.scalars(query).all()
 
 
 def labels_of(session: Session, ids: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
@@ -127,11 +121,25 @@ def set_aliases(session: Session, checkpoint_id: str, aliases: Iterable[str]) ->
 
 
 def delete_checkpoint(session: Session, checkpoint: Checkpoint) -> bool:
-    """Mark as deleted and free its aliases; True when no other row needs its bytes."""
+    """Mark as deleted and free its aliases; True when no other row needs its bytes.
+
+    A job that would have resumed from it falls back to the newest of its checkpoints that is left, or to its start.
+    """
     checkpoint.deleted_at = utc_now()
     session.execute(delete(Alias).where(Alias.checkpoint_id == checkpoint.id))
+    session.execute(delete(CheckpointMetric).where(CheckpointMetric.checkpoint_id == checkpoint.id))
     session.flush()
+    _fall_back(session, checkpoint)
     others = select(Checkpoint.id).where(
         Checkpoint.sha256 == checkpoint.sha256, Checkpoint.deleted_at.is_(None)
     )
     return session.scalars(others.limit(1)).first() is None
+
+
+def _fall_back(session: Session, checkpoint: Checkpoint) -> None:
+    left = select(Checkpoint.id).where(
+        Checkpoint.job_id == checkpoint.job_id, Checkpoint.deleted_at.is_(None), Checkpoint.step.is_not(None)
+    )
+    newest = left.order_by(Checkpoint.step.desc(), Checkpoint.id.desc()).limit(1).scalar_subquery()
+    pointed = update(Job).where(Job.id == checkpoint.job_id, Job.resume_from == checkpoint.id)
+    session.execute(pointed.values(resume_from=newest))

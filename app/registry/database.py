@@ -8,10 +8,10 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -24,7 +24,12 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.errors import Unavailable
 
+Answer = TypeVar("Answer")
+
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+RETRY_SECONDS = 1.0
+"""Pause before a database that does not answer is asked again."""
 
 
 class DatabaseNow(ColumnElement[float]):
@@ -70,6 +75,35 @@ class Database:
         with _translated(), self._write.begin() as session:
             yield session
 
+    def read_patiently(self, work: Callable[[Session], Answer], seconds: float) -> Answer:
+        """What `work` reads; asked again while the database does not answer, for so long."""
+        return _patiently(self.read, work, seconds)
+
+    def write_patiently(self, work: Callable[[Session], Answer], seconds: float) -> Answer:
+        """Run `work` in a transaction, again while the database does not answer, for so long.
+
+        A commit whose answer was lost may have happened: `work` must bear being done twice.
+        """
+        return _patiently(self.write, work, seconds)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a SQLite file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def run_alone(self, *statements: str) -> None:
+        """Run statements one after the other on one connection, outside of any transaction."""
+        with _translated(), closing(self.engine.raw_connection()) as connection:
+            driver: Any = connection.driver_connection
+            if not self.is_sqlite:  # SQLite's connections are in this mode anyway
+                driver.autocommit = True
+            try:
+                for statement in statements:
+                    driver.execute(statement)
+            finally:
+                if not self.is_sqlite:
+                    driver.autocommit = False
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -90,6 +124,20 @@ def migrate(url: str, revision: str = "head") -> None:
 def new_id(prefix: str) -> str:
     """An identifier that sorts by creation time: prefix, milliseconds, 40 random bits."""
     return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(5)}"
+
+
+def _patiently(
+    begin: Callable[[], AbstractContextManager[Session]], work: Callable[[Session], Answer], seconds: float
+) -> Answer:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with begin() as session:
+                return work(session)
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def _create_engine(url: str) -> Engine:

@@ -27,7 +27,10 @@ def record_event(session: Session, job_id: str, kind: str, data: Mapping[str, An
     return int(seq)
 
 
-def events_after(session: Session, job_id: str, seq: int, limit: int) -> Sequence[Event]:
-    """The job's events numbered above `seq`, oldest first, at most `limit`."""
+def events_after(
+    session: Session, job_id: str, seq: int, limit: int, kinds: Sequence[str] | None = None
+) -> Sequence[Event]:
+    """The job's events numbered above `seq`, oldest first, at most `limit`; of all kinds, or of these."""
     query = select(Event).where(Event.job_id == job_id, Event.seq > seq).order_by(Event.seq).limit(limit)
+    query = query.where(Event.kind.in_(kinds)) if kinds else query
     return session.scalars(query).all()

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.errors import NotFound
 from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, refuse_move
@@ -11,6 +11,9 @@ from app.registry.attempts import move_job
 from app.registry.events import record_event
 from app.registry.outbox import add_message
 from app.registry.tables import Dataset, Job, JobDataset, utc_now
+
+NOT_LISTED = (Job.spec, Job.reasons, Job.estimate)
+"""Documents that a list does not show; read for themselves where somebody asks for one after all."""
 
 
 def add_job(session: Session, job: Job, dataset_ids: Sequence[str] = ()) -> Job:
@@ -44,15 +47,18 @@ def list_jobs(
     before: str | None = None,
     state: str | None = None,
     dataset_id: str | None = None,
+    name: str | None = None,
 ) -> Sequence[Job]:
-    """Newest first, at most `limit`, older than the id `before`."""
-    query = select(Job).order_by(Job.id.desc()).limit(limit)
-    query = query.where(Job.id < before) if before else query
+    """Newest first, at most `limit`, older than the id `before`; `name` is part of a name, in any case."""
+    query, order = select(Job), Job.__table__.c.id
+    if dataset_id:  # walked in the order of the index; a job names a dataset once, so that no row is doubled
+        query = query.join(JobDataset, JobDataset.job_id == Job.id).where(JobDataset.dataset_id == dataset_id)
+        order = JobDataset.__table__.c.job_id
+    query = query.where(order < before) if before else query
     query = query.where(Job.state == state) if state else query
-    if dataset_id:
-        used = select(JobDataset.job_id).where(JobDataset.dataset_id == dataset_id)
-        query = query.where(Job.id.in_(used))
-    return session.scalars(query).all()
+    query = query.where(Job.name.icontains(name, autoescape=True)) if name else query
+    query = query.options(*(defer(column) for column in NOT_LISTED))
+    return session.scalars(query.order_by(order.desc()).limit(limit)).all()
 
 
 def datasets_of(session: Session, job_ids: Collection[str]) -> dict[str, list[str]]:
@@ -99,7 +105,7 @@ def resume(session: Session, job_id: str) -> Job:
                 f"the dataset {dataset_id} of job {job_id} was deleted",
                 hint="upload it again and submit anew",
             )
-    values = {"desired": str(Desired.RUN), "failures": 0, "ended_at": None, "error": None}
+    values = {"desired": str(Desired.RUN), "failures": 0, "ended_at": None, "error": None, "tidied": 0}
     resumed = move_job(session, job_id, RESUME, values=values)
     if resumed is None:
         session.refresh(job)

@@ -32,9 +32,29 @@ def forget_metrics_after(session: Session, job_id: str, step: int) -> None:
 
 
 def list_metrics(
-    session: Session, job_id: str, *, names: Sequence[str] | None, after_step: int, limit: int
+    session: Session,
+    job_id: str,
+    *,
+    names: Sequence[str] | None,
+    after_step: int,
+    limit: int,
+    spread: int | None = None,
 ) -> Sequence[Metric]:
-    """Points above `after_step` in step order, at most `limit`; all names, or the given ones."""
+    """Points above `after_step` in step order, at most `limit`; all names, or the given ones.
+
+    With `spread`, those of so many steps alone, evenly chosen, the first and the last among them.
+    """
     query = select(Metric).where(Metric.job_id == job_id, Metric.step > after_step)
     query = query.where(Metric.name.in_(names)) if names else query
+    if spread is not None:
+        query = query.where(Metric.step.in_(_spread_steps(session, job_id, after_step, spread)))
     return session.scalars(query.order_by(Metric.step, Metric.name).limit(limit)).all()
+
+
+def _spread_steps(session: Session, job_id: str, after_step: int, count: int) -> list[int]:
+    measured = select(Metric.step).where(Metric.job_id == job_id, Metric.step > after_step)
+    steps = session.scalars(measured.distinct().order_by(Metric.step)).all()
+    if len(steps) <= count:
+        return list(steps)
+    places = {round(number * (len(steps) - 1) / max(1, count - 1)) for number in range(count)}
+    return [steps[place] for place in sorted(places)]

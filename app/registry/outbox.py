@@ -6,8 +6,8 @@ to claim. Its id on the broker is "<job>:<fence>".
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session, load_only
 
 from app.jobs.lifecycle import State
 from app.registry.tables import Job, Message
@@ -31,5 +31,16 @@ def drop_messages(session: Session, ids: Sequence[int]) -> None:
 
 def silent_jobs(session: Session) -> Sequence[Job]:
     """Queued jobs with no wake-up in the outbox: the broker has their message, or has lost it."""
+    # Not their documents: a long queue is looked through every few seconds.
+    return session.scalars(_silent().options(load_only(Job.id, Job.fence, Job.queue))).all()
+
+
+def is_silent(session: Session, job: Job) -> bool:
+    """Whether the job is still queued, at the same fence, with no wake-up in the outbox; locks its row."""
+    same = _silent().where(Job.id == job.id, Job.fence == job.fence)
+    return session.scalars(same.with_for_update()).first() is not None
+
+
+def _silent() -> Select[Job]:
     waiting = select(Message.id).where(Message.job_id == Job.id).exists()
-    return session.scalars(select(Job).where(Job.state == State.QUEUED, ~waiting)).all()
+    return select(Job).where(Job.state == State.QUEUED, ~waiting)

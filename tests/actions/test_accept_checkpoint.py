@@ -18,7 +18,8 @@ from app.actions.discard_checkpoint import discard_checkpoint
 from app.actions.inspect_upload import inspect_upload
 from app.actions.label_checkpoint import label_checkpoint
 from app.errors import IdempotencyMismatch, InvalidInput, LimitExceeded, NotFound, UnreadableCheckpoint
-from app.registry.checkpoints import find_checkpoint, labels_of, list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
+from app.registry.checkpoints import find_checkpoint, labels_of
 from app.registry.database import Database
 from app.settings import Settings
 from app.storage import Storage

@@ -1,12 +1,16 @@
 """Submitting: defaults with reasons, refusals before anything is written, an exact prediction."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from factories import DAILY_EQUITY, GOOGL, make_checkpoint, small_spec, upload_googl
 
 from app.actions.accept_dataset import accept_dataset
 from app.actions.discard_dataset import discard_dataset
+from app.actions.preview_job import preview_job
 from app.actions.submit_job import submit_job
 from app.errors import (
     CaliperError,
@@ -18,6 +22,7 @@ from app.errors import (
     InvalidShape,
     NotFound,
 )
+from app.jobs.choices import explain_choices
 from app.jobs.plan import TrainingPlan
 from app.jobs.spec import JobSpec
 from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
@@ -58,7 +63,7 @@ def test_every_setting_has_a_reason_and_overrides_say_so(registry: Database, set
     job = submit_job(
         registry, settings, small_spec(overrides={"gamma": 0.9, "num_envs": 4, "num_steps": 32})
     ).job
-    assert set(job.reasons) == set(job.config["ppo"]) | {"tier"}
+    assert set(job.reasons) == set(job.config["ppo"]) | {"tier"} | set(explain_choices(small_spec()))
     assert job.config["ppo"]["gamma"] == 0.9
     assert "override" in job.reasons["gamma"]
     assert "override" in job.reasons["hidden_dims"]
@@ -130,17 +135,74 @@ def test_what_cannot_work_is_refused_and_leaves_no_trace(
         assert next_messages(session, 9) == []
 
 
-def test_a_refusal_for_memory_names_what_would_fit(registry: Database, settings: Settings) -> None:
+def _merged(spec: JobSpec, patch: dict[str, Any]) -> JobSpec:
+    """A merge patch applied as RFC 7396 says: objects within objects are merged too."""
+    overrides = {**spec.overrides, **patch.get("overrides", {})}
+    return replace(spec, **{**patch, "overrides": overrides})
+
+
+@pytest.mark.parametrize(
+    ("asked", "share", "changed"),
+    [
+        ({"hidden_dims": [512], "overrides": {"num_envs": 512, "num_minibatches": 1}}, 0.9, "overrides"),
+        ({"hidden_dims": [512], "overrides": {"num_envs": 4096, "num_steps": 64}}, 0.6, "overrides"),
+        ({"hidden_dims": [4096, 4096]}, 0.5, "hidden_dims"),
+        ({"hidden_dims": [4096, 4096], "overrides": {"gamma": 0.9}, "use_case": "quick"}, 0.5, "hidden_dims"),
+    ],
+)
+def test_the_nearest_fit_is_a_patch_of_the_spec_with_which_the_job_is_taken(
+    registry: Database, settings: Settings, asked: dict[str, Any], share: float, changed: str
+) -> None:
+    spec = JobSpec(dataset="googl", environment=RETAIL, total_timesteps=4_000_000, **asked)
+    memory_bytes = round(share * preview_job(registry, settings, spec).estimate["memory"]["total_bytes"])
+    tight = settings.model_copy(update={"cpu_memory_bytes": memory_bytes})
+    with pytest.raises(DoesNotFit, match="this service's cpu tier has") as caught:
+        submit_job(registry, tight, spec)
+    problem = caught.value.problem()
+    assert problem["needed_bytes"] > problem["available_bytes"] == memory_bytes
+    parts = [*problem["components"], *problem["overheads"]]
+    assert sum(part["bytes"] for part in parts) == problem["needed_bytes"]
+    assert problem["peak_instant"]
+    assert problem["tier"] == "cpu"
+    patch = json.loads(json.dumps(problem["nearest_fit"]))
+    assert changed in patch
+    assert problem["pointer"].startswith(changed)
+    job = submit_job(registry, tight, _merged(spec, patch)).job
+    assert job.estimate["memory"]["total_bytes"] == problem["nearest_fit_bytes"] <= memory_bytes
+    assert job.config["ppo"]["gamma"] == asked.get("overrides", {}).get("gamma", 0.99)
+
+
+def test_nothing_is_proposed_where_nothing_fits(registry: Database, settings: Settings) -> None:
     tight = settings.model_copy(update={"cpu_memory_bytes": 300_000_000})
     with pytest.raises(DoesNotFit) as caught:
-        submit_job(
-            registry,
-            tight,
-            JobSpec(dataset="googl", environment=RETAIL, total_timesteps=100_000, hidden_dims=[4096, 4096]),
-        )
-    problem = caught.value.problem()
-    assert problem["needed_bytes"] > problem["available_bytes"] == 300_000_000
-    assert "alternative" in problem
+        submit_job(registry, tight, small_spec())
+    assert caught.value.problem()["nearest_fit"] is None
+    assert "larger card" in caught.value.hint
+
+
+def test_a_job_that_starts_from_weights_is_not_offered_another_network(
+    registry: Database, settings: Settings
+) -> None:
+    with registry.write() as session:
+        add_checkpoint(session, make_checkpoint(id="checkpoint_1"))
+    tight = settings.model_copy(update={"cpu_memory_bytes": 650_000_000})
+    given = {"hidden_dims": [4096, 4096], "initial_checkpoint": "checkpoint_1"}
+    with pytest.raises(DoesNotFit) as caught:
+        submit_job(registry, tight, small_spec(**given, lookback=100, features=None))
+    assert "hidden_dims" not in (caught.value.problem()["nearest_fit"] or {})
+
+
+def test_the_smallest_live_card_of_the_tier_decides(registry: Database, settings: Settings) -> None:
+    """A worker on a slice of 5 GB makes its tier's jobs fit 5 GB."""
+    with registry.write() as session:
+        device = {"total_bytes": 5_100_273_664}
+        register_worker(session, describe_worker("w", "caliper.low", "low", device, {}))
+    spec = JobSpec(
+        dataset="googl", environment=RETAIL, total_timesteps=10_000, tier="low", hidden_dims=[65536, 4096]
+    )
+    with pytest.raises(DoesNotFit, match=r"smallest card of the low tier") as caught:
+        submit_job(registry, settings, spec)
+    assert caught.value.extra["available_bytes"] == 5_100_273_664
 
 
 def test_a_deleted_dataset_takes_no_job(registry: Database, settings: Settings) -> None:

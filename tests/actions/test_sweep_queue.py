@@ -1,5 +1,7 @@
 """The relay and the sweep over a real Redis: messages may be lost, doubled or late, jobs may not."""
 
+import time
+
 import pytest
 from conftest import RedisServer
 from factories import small_spec, upload_googl
@@ -7,13 +9,13 @@ from redis import Redis
 
 from app.actions.relay_messages import relay_messages
 from app.actions.submit_job import submit_job
-from app.actions.sweep_queue import Swept, reap_leases, sweep_queue
+from app.actions.sweep_queue import reap_leases, resend_messages
 from app.errors import Unavailable
 from app.queue import Queue, message_id
 from app.registry.attempts import claim_job
 from app.registry.database import Database
 from app.registry.jobs import get_job
-from app.registry.outbox import next_messages
+from app.registry.outbox import drop_messages, next_messages
 from app.settings import Settings
 from app.storage import Storage
 
@@ -55,22 +57,56 @@ def test_a_flushed_redis_loses_nothing(
     registry: Database, queue: Queue, settings: Settings, job_id: str
 ) -> None:
     relay_messages(registry, queue)
-    assert sweep_queue(registry, queue) == Swept(0, 0)  # the message is alive: nothing to send again
+    assert resend_messages(registry, queue, 45) == 0  # the message is alive: nothing to send again
     Redis.from_url(settings.redis_client_url).flushall()
-    assert sweep_queue(registry, queue) == Swept(0, 1)
+    assert resend_messages(registry, queue, 45) == 1
+    assert resend_messages(registry, queue, 45) == 0  # it stands in the outbox
     assert relay_messages(registry, queue) == 1
     assert queue.live_messages("caliper.cpu") == {message_id(job_id, 0)}
 
 
-def test_a_message_in_a_workers_hands_is_not_sent_again(
-    registry: Database, queue: Queue, settings: Settings
-) -> None:
-    """Kombu keeps what a worker has taken, but not acknowledged, in a hash of its own."""
-    queue.send("caliper.cpu", "job_x", 3)
+def take_message(settings: Settings, seconds_ago: float) -> None:
+    """Kombu keeps what a worker has taken, but not acknowledged, in a hash of its own, and when in a sorted set."""
     redis = Redis.from_url(settings.redis_client_url)
     raw = redis.lpop("caliper:caliper.cpu")
     redis.hset("caliper:unacked", "tag", b'[%s, "", "caliper.cpu"]' % raw)
-    assert queue.live_messages("caliper.cpu") == {"job_x:3"}
+    redis.zadd("caliper:unacked_index", {"tag": time.time() - seconds_ago})
+
+
+def test_a_message_in_a_workers_hands_is_not_sent_again(
+    registry: Database, queue: Queue, settings: Settings, job_id: str
+) -> None:
+    relay_messages(registry, queue)
+    take_message(settings, seconds_ago=1)
+    assert queue.live_messages("caliper.cpu") == {message_id(job_id, 0)}
+    assert resend_messages(registry, queue, 45) == 0
+
+
+@pytest.mark.parametrize("seconds_ago", [60, -86_400], ids=["long ago", "by a clock that is a day ahead"])
+def test_a_message_that_died_in_a_workers_hands_is_sent_again(
+    registry: Database, queue: Queue, settings: Settings, job_id: str, seconds_ago: float
+) -> None:
+    """Redis would give it back after the visibility timeout alone: after a week."""
+    relay_messages(registry, queue)
+    take_message(settings, seconds_ago)
+    assert resend_messages(registry, queue, 45) == 1
+    assert relay_messages(registry, queue) == 1
+    assert resend_messages(registry, queue, 45) == 0
+
+
+def test_a_job_that_was_taken_while_its_message_was_looked_for_is_not_woken_again(
+    registry: Database, queue: Queue, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry.write() as session:
+        drop_messages(session, [message.id for message in next_messages(session, 9)])
+
+    def claimed_meanwhile(*_: object) -> set[str]:
+        with registry.write() as session:
+            assert claim_job(session, job_id, "worker", 60) is not None
+        return set()
+
+    monkeypatch.setattr(queue, "live_messages", claimed_meanwhile)
+    assert resend_messages(registry, queue, 45) == 0
 
 
 def test_an_expired_lease_is_reaped_and_its_job_woken_again(
@@ -79,7 +115,7 @@ def test_an_expired_lease_is_reaped_and_its_job_woken_again(
     relay_messages(registry, queue)
     with registry.write() as session:
         assert claim_job(session, job_id, "gone", -1) is not None
-    assert sweep_queue(registry, queue).lost_workers == 1
+    assert reap_leases(registry) == 1
     with registry.read() as session:
         job = get_job(session, job_id)
         assert (job.state, job.failures, job.fence) == ("queued", 1, 1)

@@ -1,6 +1,7 @@
 """Claim, fence, lease: exactly one holder at a time, and a stale one changes nothing."""
 
 import threading
+import time
 
 import pytest
 from factories import make_dataset, make_job
@@ -19,7 +20,7 @@ from app.registry.attempts import (
     renew_lease,
     stop_job,
 )
-from app.registry.database import Database
+from app.registry.database import Database, migrate
 from app.registry.datasets import add_dataset
 from app.registry.events import events_after
 from app.registry.jobs import add_job, cancel, get_job
@@ -176,3 +177,68 @@ def test_concurrent_writers_leave_no_hole_in_the_events(database: Database, job_
         thread.join()
     with database.read() as session:
         assert [e.seq for e in events_after(session, job_id, 0, 100)] == list(range(1, 43))
+
+
+def test_an_interrupted_job_that_its_user_cancelled_meanwhile_is_not_queued_again(
+    database: Database, job_id: str
+) -> None:
+    hold = claim(database, job_id)
+    with database.write() as session:
+        cancel(session, job_id)
+    with database.write() as session:
+        assert interrupt_job(session, hold, "the worker stops")
+    with database.read() as session:
+        assert get_job(session, job_id).state == "cancelled"
+        assert list_attempts(session, job_id)[0].reason == "cancelled; the worker stops"
+
+
+@pytest.mark.parametrize("lose", [True, False], ids=["lost", "interrupted"])
+def test_a_wish_to_cancel_that_comes_while_the_attempt_is_ended_is_not_forgotten(
+    fresh_postgresql: str, lose: bool
+) -> None:
+    """On PostgreSQL the two overlap: the end waits for the wish's row lock and must read the row again."""
+    migrate(fresh_postgresql)
+    database = Database(fresh_postgresql)
+    with database.write() as session:
+        job_id = add_job(session, make_job(add_dataset(session, make_dataset()))).id
+    hold = claim(database, job_id)
+
+    def end() -> None:
+        with database.write() as session:
+            get_job(session, job_id)  # as it was before the wish, kept by the session
+            reading.set()
+            wished.wait(10)
+            if lose:
+                lose_attempt(session, hold, Outcome.CRASHED, "killed")
+            else:
+                interrupt_job(session, hold, "stopping")
+
+    reading, wished = threading.Event(), threading.Event()
+    thread = threading.Thread(target=end)
+    thread.start()
+    assert reading.wait(10)
+    with database.write() as session:
+        cancel(session, job_id)
+    wished.set()
+    thread.join(20)
+    with database.read() as session:
+        assert get_job(session, job_id).state == "cancelled"
+    database.close()
+
+
+def test_a_stepped_clock_of_a_worker_moves_no_lease(
+    database: Database, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leases are written and judged by the database's clock alone; tests/chaos steps a whole process' clock."""
+    for step in (86_400.0, -86_400.0):
+        with monkeypatch.context() as stepped:
+            real = time.time
+            stepped.setattr(time, "time", lambda real=real, step=step: real() + step)
+            hold = claim(database, job_id, lease=60)
+            with database.read() as session:
+                assert expired_leases(session) == []
+                lease = get_job(session, job_id).lease_expires_at
+        assert lease is not None
+        assert 0 < lease - time.time() < 70
+        with database.write() as session:
+            assert interrupt_job(session, hold, "again")

@@ -6,12 +6,12 @@ from factories import make_checkpoint, make_dataset, make_job
 from app.errors import IdempotencyMismatch, NotFound
 from app.registry import idempotency
 from app.registry.attempts import Hold, claim_job
+from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.checkpoints import (
     add_checkpoint,
     delete_checkpoint,
     find_checkpoint,
     labels_of,
-    list_checkpoints,
     point_job_at,
     set_aliases,
     set_tags,
@@ -52,6 +52,39 @@ def test_lists_filter_by_every_column_and_by_tag(database: Database) -> None:
             assert [c.id for c in list_checkpoints(session, limit=9, filters=filters)] == expected
         assert [c.id for c in list_checkpoints(session, limit=1, before="checkpoint_2")] == ["checkpoint_1"]
         assert labels_of(session, ["checkpoint_2"])[0] == {"checkpoint_2": ["a", "b"]}
+
+
+def test_lists_filter_by_alias_by_a_part_of_the_name_and_by_what_was_measured(database: Database) -> None:
+    measured = {"test": {"sharpe": 1.5, "return": -2e-05, "note": "1.5 or so"}, "steps": 3}
+    with database.write() as session:
+        add_checkpoint(session, make_checkpoint(id="checkpoint_1", name="Monday 50%", metrics=measured))
+        add_checkpoint(session, make_checkpoint(id="checkpoint_2", name="tuesday", metrics={"test": None}))
+        add_checkpoint(
+            session, make_checkpoint(id="checkpoint_3", name="x", metrics={"test": {"sharpe": -0.5}})
+        )
+        set_aliases(session, "checkpoint_2", ["live"])
+    one, three = ["checkpoint_1"], ["checkpoint_3"]
+    with database.read() as session:
+        for filters, expected in [
+            ({"alias": "live"}, ["checkpoint_2"]),
+            ({"alias": "gone"}, []),
+            ({"name": "MONDAY"}, one),
+            ({"name": "0%"}, one),
+            ({"name": "%"}, one),
+            ({"name": "_"}, []),
+            ({"metric": "test.sharpe"}, three + one),
+            ({"metric": "test.sharpe", "metric_min": 0.0}, one),
+            ({"metric": "test.sharpe", "metric_min": 1.5, "metric_max": 1.5}, one),
+            ({"metric": "test.sharpe", "metric_max": 0.0}, three),
+            ({"metric": "test.sharpe", "metric_min": 1.6}, []),
+            ({"metric": "test.return", "metric_max": 0.0}, one),
+            ({"metric": "steps", "metric_min": 3.0}, one),
+            ({"metric": "test.note"}, []),
+            ({"metric": "test"}, []),
+            ({"metric": "test.sharpe", "metric_min": -1.0, "name": "mon"}, one),
+        ]:
+            found = [each.id for each in list_checkpoints(session, limit=9, filters=filters)]
+            assert found == expected, filters
 
 
 def test_deleting_frees_the_alias_and_says_whether_the_bytes_may_go(database: Database) -> None:

@@ -1,11 +1,12 @@
 """Adding, listing, cancelling and resuming jobs."""
 
 import pytest
-from factories import make_dataset, make_job
+from factories import make_checkpoint, make_dataset, make_job
 
 from app.errors import IllegalMove, NotFound
 from app.jobs.lifecycle import Outcome
 from app.registry.attempts import claim_job, fail_job, finish_job, stop_job
+from app.registry.checkpoints import add_checkpoint, delete_checkpoint, find_checkpoint, point_job_at
 from app.registry.database import Database
 from app.registry.datasets import add_dataset, delete_dataset
 from app.registry.events import events_after
@@ -143,3 +144,22 @@ def test_metrics_keep_finite_values_and_forget_what_a_resume_repeats(
         points = list_metrics(session, job_id, names=None, after_step=0, limit=99)
         assert [(p.name, p.step, p.value) for p in points] == [("loss", 10, 1.0), ("loss", 20, 2.0)]
         assert list_metrics(session, job_id, names=["other"], after_step=0, limit=9) == []
+
+
+def test_a_job_whose_last_checkpoint_is_deleted_falls_back_to_the_one_before(
+    database: Database, dataset: Dataset
+) -> None:
+    job_id = add(database, dataset)
+    with database.write() as session:
+        taken = claim_job(session, job_id, "worker", 60)
+        assert taken is not None
+        rows = [
+            add_checkpoint(session, make_checkpoint(job_id=job_id, step=step, sha256=str(step) * 64))
+            for step in (1, 2)
+        ]
+        assert point_job_at(session, taken.hold, rows[1].id)
+    for left in (rows[0].id, None):
+        with database.write() as session:
+            delete_checkpoint(session, find_checkpoint(session, get_job(session, job_id).resume_from or ""))
+        with database.read() as session:
+            assert get_job(session, job_id).resume_from == left

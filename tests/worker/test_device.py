@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from worker.device import describe_device
+from worker.device import describe_device, memory_in_use
 from worker.ppo.device import count_ram_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +53,12 @@ def test_a_machine_without_a_card_is_described(monkeypatch: pytest.MonkeyPatch) 
     assert described["tier"] == "cpu"
     assert described["device"]["total_bytes"] == count_ram_bytes()
     assert all(isinstance(version, str) for version in described["versions"].values())
+
+
+def test_memory_in_use_on_a_cpu_is_what_the_process_holds() -> None:
+    before = memory_in_use(torch.device("cpu"))
+    held = torch.ones(32 << 20)  # 128 MiB, written
+    after = memory_in_use(torch.device("cpu"))
+    assert before > 1 << 20
+    assert after - before > 100 << 20
+    assert held.sum() > 0

@@ -18,7 +18,7 @@ from app.market.features import compute_features
 from app.market.scaler import RobustScaler
 from app.market.schema import FeatureSchema
 from app.registry.attempts import claim_job
-from app.registry.checkpoints import list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.database import Database
 from app.registry.jobs import get_job
 from app.registry.tables import Checkpoint, Dataset, Job
@@ -63,6 +63,7 @@ class Bench:
     def checkpoint(self, job: Job) -> Checkpoint:
         with self.registry.read() as session:
             (found,) = list_checkpoints(session, limit=9, filters={"job_id": job.id})
+            session.refresh(found, ["report", "config"])  # a list leaves them out
         return found
 
 

@@ -10,10 +10,12 @@ from factories import make_checkpoint, small_spec, upload_googl
 
 from app.actions.accept_dataset import accept_dataset
 from app.actions.cancel_job import cancel_job
+from app.actions.export_checkpoint import export_checkpoint
 from app.actions.submit_job import submit_job
 from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
 from app.registry.attempts import Claim, claim_job, interrupt_job, stop_job
-from app.registry.checkpoints import add_checkpoint, list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
+from app.registry.checkpoints import add_checkpoint
 from app.registry.database import Database
 from app.registry.events import events_after
 from app.registry.jobs import get_job, resume
@@ -54,7 +56,10 @@ class Desk:
 
     def checkpoints(self, job: Job) -> list[Checkpoint]:
         with self.registry.read() as session:
-            return list(list_checkpoints(session, limit=99, filters={"job_id": job.id}))
+            rows = list(list_checkpoints(session, limit=99, filters={"job_id": job.id}))
+            for row in rows:
+                session.refresh(row, ["report", "config", "versions"])  # a list leaves them out
+            return rows
 
 
 @pytest.fixture
@@ -122,8 +127,13 @@ def test_a_job_ends_with_a_checkpoint_of_exactly_the_predicted_size(
     assert checkpoint.parameters == job.estimate["parameters"]
     assert checkpoint.dataset_id == job.dataset_id
     assert checkpoint.report["findings"] == []
+    for kind, told in (("torch", "weights_only"), ("safetensors", "safetensors"), ("onnx", "onnx")):
+        planned = export_checkpoint(desk.registry, desk.storage, checkpoint.id, kind)
+        assert sum(map(len, planned.blocks())) == job.estimate["disk"][told]["bytes"], kind
     assert done.result is not None
     assert done.result["checkpoint_id"] == checkpoint.id
+    assert done.result["speed"]["measured_steps_per_second"] > 0
+    assert done.result["speed"]["predicted_steps_per_second"] is None  # nobody has measured this machine
     (evaluation,) = done.result["evaluations"].values()
     assert [span["name"] for span in evaluation["spans"]] == ["train", "validation", "test"]
 
@@ -154,6 +164,7 @@ def test_progress_metrics_and_events_are_recorded(desk: Desk) -> None:
     assert kinds[-2:] == ["checkpoint", "state"]
     assert 512 in steps
     assert desk.job(job).progress["global_step"] == 512
+    assert desk.job(job).progress["memory_bytes"] > 1 << 20
 
 
 def upload_synthetic(desk: Desk, name: str, seed: int, bars: int = 1_300) -> str:

@@ -9,7 +9,7 @@ from factories import small_spec, upload_googl
 
 from app.actions.submit_job import submit_job
 from app.registry.attempts import Claim, claim_job, interrupt_job
-from app.registry.checkpoints import list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.database import Database
 from app.registry.events import events_after
 from app.registry.jobs import get_job
@@ -56,7 +56,9 @@ class Shop:
 
     def final(self, job: Job) -> Checkpoint:
         with self.registry.read() as session:
-            return next(iter(list_checkpoints(session, limit=9, filters={"job_id": job.id})))
+            final = next(iter(list_checkpoints(session, limit=9, filters={"job_id": job.id})))
+            session.refresh(final, ["config"])  # a list leaves it out
+            return final
 
 
 @pytest.fixture

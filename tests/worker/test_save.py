@@ -40,10 +40,12 @@ def _tensors(tree: Any) -> Any:
     return canonical_tree(tree, lambda spec, _: torch.ones(spec.shape, dtype=getattr(torch, spec.dtype)))
 
 
-def _trained(shape: NetworkShape, config: PPOConfig) -> tuple[nn.ParameterDict, torch.optim.Adam]:
+def _trained(
+    shape: NetworkShape, config: PPOConfig, **variant: bool
+) -> tuple[dict[str, nn.Parameter], torch.optim.Adam]:
     """Parameters of the shape's tensors after one real step of Adam."""
     parameters = {name: nn.Parameter(torch.ones(size)) for name, size in shape.tensors}
-    optimizer = torch.optim.Adam(parameters.values(), lr=config.learning_rate, eps=ADAM_EPS)
+    optimizer = torch.optim.Adam(parameters.values(), lr=config.learning_rate, eps=ADAM_EPS, **variant)
     for parameter in parameters.values():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -73,27 +75,66 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+schemas = st.none() | st.fixed_dictionaries(
+    {
+        "names": st.lists(st.text(min_size=1, max_size=12), max_size=6),
+        "lookback": st.integers(1, 5_000),
+        "parameters": st.dictionaries(st.text(max_size=8), st.floats(), max_size=3),
+        "hash": st.text("0123456789abcdef", min_size=64, max_size=64),
+    }
+)
+
+provenances = st.builds(
+    Provenance,
+    feature_schema=schemas,
+    normaliser=json_values,
+    dataset=json_values,
+    versions=st.dictionaries(st.text(max_size=8), st.text(max_size=12), max_size=4),
+)
+
+adam_variants = st.sampled_from(
+    [
+        {},
+        {"foreach": True},
+        {"foreach": False},
+        {"fused": True},
+        {"fused": False},
+        {"foreach": False, "fused": True},
+    ]
+)
+"""How the optimizer walks over the tensors; its flags stand in the file."""
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     config=configs,
     obs_dim=st.integers(1, 300),
     action=st.tuples(st.integers(1, 9), st.sampled_from(["discrete", "gaussian"])),
     device_type=st.sampled_from(["cpu", "cuda"]),
-    about=st.builds(Provenance, feature_schema=json_values, normaliser=json_values, dataset=json_values),
+    about=provenances,
+    env_state=st.dictionaries(
+        st.text(max_size=12),
+        st.builds(TensorSpec, st.tuples(st.integers(0, 9)), st.sampled_from(["int64", "float64", "bool"]))
+        | st.text(max_size=9),
+        max_size=4,
+    ),
+    variant=adam_variants,
 )
-def test_the_file_is_as_large_as_predicted(
+def test_the_file_is_as_large_as_predicted(  # noqa: PLR0917 - what is drawn
     tmp_path: Path,
     config: PPOConfig,
     obs_dim: int,
     action: tuple[int, Any],
     device_type: str,
     about: Provenance,
+    env_state: dict[str, Any],
+    variant: dict[str, bool],
 ) -> None:
+    """300 networks, configurations and origins drawn afresh: the real writer's file has the predicted length."""
     shape = NetworkShape(
         obs_dim, config.hidden_dims, *action, layer_norm=config.layer_norm, shared_trunk=config.shared_trunk
     )
-    env_state = {"position": TensorSpec((config.num_envs,), "int64"), "name": "market"}
-    parameters, optimizer = _trained(shape, config)
+    parameters, optimizer = _trained(shape, config, **variant)
     state = _tensors(trainer_state_specs(shape, config, device_type=device_type, env_state=env_state))
     learned = LearnedState(parameters, optimizer.state_dict(), state)
     saved = save_checkpoint(tmp_path / "run.pt", checkpoint_contents(shape, config, learned, about))

@@ -14,14 +14,14 @@ from app.actions.cancel_job import cancel_job
 from app.actions.submit_job import submit_job
 from app.jobs.lifecycle import REQUEUE
 from app.registry.attempts import expired_leases, list_attempts, move_job
-from app.registry.checkpoints import list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.database import Database
 from app.registry.jobs import get_job
 from app.registry.tables import Job
 from app.settings import Settings
 from app.storage import Storage
 from worker import supervise
-from worker.supervise import describe_crash, supervise_job
+from worker.supervise import describe_crash, last_words, supervise_job
 
 pytestmark = pytest.mark.slow  # a trainer process for each test
 
@@ -201,3 +201,11 @@ def test_heartbeats_keep_the_lease_alive(
 )
 def test_a_crash_is_described_by_its_cause(code: int, tail: str, words: str) -> None:
     assert words in describe_crash(code, tail)
+
+
+def test_the_last_words_of_a_trainer_are_lines_of_bounded_length() -> None:
+    assert last_words("") == []
+    assert last_words("Traceback\n  here\n") == ["stderr: Traceback", "stderr:   here"]
+    words = last_words("\n".join(f"{n} {'x' * 900}" for n in range(50)))
+    assert [line.split()[1] for line in words] == [str(n) for n in range(30, 50)]
+    assert max(map(len, words)) == len("stderr: ") + 500

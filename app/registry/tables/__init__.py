@@ -5,7 +5,8 @@ differ agree on who holds a job.
 """
 
 from app.registry.tables.base import Base, Utc, utc_now
-from app.registry.tables.checkpoints import Alias, Checkpoint, Tag, Upload, WeightsDiff
+from app.registry.tables.calibrations import Calibration
+from app.registry.tables.checkpoints import Alias, Checkpoint, CheckpointMetric, Tag, Upload, WeightsDiff
 from app.registry.tables.datasets import Dataset
 from app.registry.tables.evaluations import JobEvaluation, Opening, SpanFigures
 from app.registry.tables.jobs import Attempt, Event, Idempotency, Job, JobDataset, Message, Metric, Worker
@@ -14,7 +15,9 @@ __all__ = [
     "Alias",
     "Attempt",
     "Base",
+    "Calibration",
     "Checkpoint",
+    "CheckpointMetric",
     "Dataset",
     "Event",
     "Idempotency",

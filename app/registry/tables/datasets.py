@@ -17,7 +17,7 @@ class Dataset(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(200), index=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
-    file_sha256: Mapped[str] = mapped_column(String(64))
+    file_sha256: Mapped[str] = mapped_column(String(64), index=True)
     rows: Mapped[int] = mapped_column(BigInteger)
     bar_seconds: Mapped[int]
     starts_at: Mapped[datetime]

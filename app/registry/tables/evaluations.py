@@ -38,8 +38,8 @@ class JobEvaluation(Base):
     looks_overfitted: Mapped[bool]
     document: Mapped[dict[str, Any]]
     curves: Mapped[list[Any]]
-    returns_sha256: Mapped[str] = mapped_column(String(64))
-    chart_sha256: Mapped[str | None] = mapped_column(String(64))
+    returns_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    chart_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

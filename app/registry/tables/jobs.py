@@ -13,7 +13,11 @@ class Job(Base):
     """A training job: what was asked, how it was resolved, who holds it, how it stands."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_state_lease", "state", "lease_expires_at"),)
+    __table_args__ = (
+        Index("ix_jobs_state_lease", "state", "lease_expires_at"),
+        Index("ix_jobs_state_id", "state", "id"),
+        Index("ix_jobs_tidied_ended_at", "tidied", "ended_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
@@ -45,16 +49,20 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    tidied: Mapped[int] = mapped_column(default=0, server_default="0")
+    """What was let go since it ended: 0 nothing, 1 points between those that are kept, 2 its log too."""
 
 
 class JobDataset(Base):
     """A dataset that a job trains on; `Job.dataset_id` is the one at position 0."""
 
     __tablename__ = "job_datasets"
+    # A job names a dataset once: lists by dataset join on this without doubling a row.
+    __table_args__ = (Index("ix_job_datasets_dataset_id", "dataset_id", "job_id", unique=True),)
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
 
 
 class Attempt(Base):

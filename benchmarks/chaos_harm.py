@@ -1,0 +1,74 @@
+"""A fault that was done and how its recovery is watched; signals and limits for processes that may be gone."""
+
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from app.errors import Unavailable
+
+
+@dataclass
+class Harm:
+    """A fault that was done."""
+
+    kind: str
+    what: str
+    recovered: Callable[[], bool]
+    noticed: Callable[[], bool] | None = None
+    """Of a lost worker: whether its attempt was ended."""
+    at: float = 0.0
+    noticed_after: float | None = None
+    recovered_after: float | None = None
+
+    def look(self) -> None:
+        """Note the moment at which it was noticed and at which all went on."""
+        try:
+            if self.noticed is not None and self.noticed_after is None and self.noticed():
+                self.noticed_after = time.monotonic() - self.at
+            if self.recovered_after is None and self.recovered():
+                self.recovered_after = time.monotonic() - self.at
+        except Unavailable:
+            return
+
+
+def limit_files(processes: list[psutil.Process], size: int) -> None:
+    """Set the largest file that the processes may write."""
+    for process in processes:
+        try:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        except ProcessLookupError:
+            continue
+
+
+def kill(*processes: psutil.Process) -> None:
+    """SIGKILL."""
+    tell(list(processes), signal.SIGKILL)
+
+
+def tell(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to those that are alive."""
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.Error:
+            continue
+
+
+def parent_of(process: psutil.Process) -> psutil.Process | None:
+    """The parent; None where the process has gone."""
+    try:
+        return process.parent()
+    except psutil.Error:
+        return None
+
+
+def later(seconds: float, action: Callable[[], None]) -> None:
+    """Do something after a while, beside everything else."""
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,26 @@
+"""A short schedule of faults on real processes; `python -m benchmarks.chaos --faults 100` is the long one."""
+
+import pytest
+
+from benchmarks.chaos import describe, is_clean
+from benchmarks.chaos_faults import (
+    cut_connections,
+    flush_redis,
+    kill_api,
+    kill_trainer,
+    step_clock,
+)
+from benchmarks.chaos_run import run_chaos
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(600)]
+
+SHORT = (kill_trainer, kill_api, flush_redis, cut_connections, step_clock)
+
+
+def test_whatever_fails_every_accepted_job_ends_once_with_the_undisturbed_weights() -> None:
+    told: list[str] = []
+    outcome = run_chaos(5, seed=7, timesteps=2_000, kinds=SHORT, poison=False, tell=told.append)
+    assert is_clean(outcome), "\n".join((*told, *describe(outcome)))
+    assert len(outcome.harms) == len(SHORT)
+    checked = {verdict.invariant: verdict.checked for verdict in outcome.verdicts}
+    assert all(count for name, count in checked.items() if "poison" not in name), checked
