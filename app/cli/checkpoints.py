@@ -1,4 +1,4 @@
-"""`caliper checkpoints …`: list, show, download, upload."""
+"""`caliper checkpoints …`: list, show, download, upload; its labels are in checkpoint_labels.py."""
 
 from itertools import islice
 from pathlib import Path
@@ -8,16 +8,24 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from app.cli import terminal
-from app.cli.options import SERVICE, AsJson, Limit, Url, connect
+from app.cli import checkpoint_labels, terminal
+from app.cli.completion import complete_jobs
+from app.cli.group import CaliperGroup
+from app.cli.options import SERVICE, AsJson, CheckpointId, Limit, Url, connect, parse_dims
 from app.cli.report import draw_report
 from app.cli.result import describe_sizes, draw_checkpoints
-from app.cli.upload import UploadProgress
+from app.cli.transfer import TransferProgress
 from app.client.answers import CheckpointDetail
 
-app = typer.Typer(help="Registered checkpoints: list, show, download, upload.", no_args_is_help=True)
+app = typer.Typer(
+    cls=CaliperGroup,
+    help="Registered checkpoints: list, show, download, upload, tag, alias, delete.",
+    no_args_is_help=True,
+)
 
-CheckpointId = Annotated[str, typer.Argument(help="Id of the checkpoint, or an alias.", show_default=False)]
+OfJob = Annotated[
+    str | None, typer.Option("--job", help="Only checkpoints of this job.", autocompletion=complete_jobs)
+]
 File = Annotated[
     Path, typer.Argument(help="The checkpoint file.", exists=True, dir_okay=False, show_default=False)
 ]
@@ -28,16 +36,33 @@ SUFFIXES = {"safetensors": ".safetensors", "sb3_zip": ".zip"}
 
 
 @app.command("list")
-def list_checkpoints(
+def list_checkpoints(  # noqa: PLR0913 - the options of a command
     *,
-    job: Annotated[str | None, typer.Option(help="Only checkpoints of this job.")] = None,
+    job: OfJob = None,
     tag: Annotated[str | None, typer.Option(help="Only checkpoints with this tag.")] = None,
+    hidden: Annotated[str | None, typer.Option(help="Only these trunks, such as 512,256.")] = None,
+    obs_dim: Annotated[int | None, typer.Option(help="Only this length of an observation.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind: final, periodic, uploaded, …")] = None,
+    producer: Annotated[str | None, typer.Option(help="Only files that this software wrote.")] = None,
     limit: Limit = 20,
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Show checkpoints, the newest first."""
-    filters = {name: value for name, value in {"job": job, "tag": tag}.items() if value}
+    """Show checkpoints that match all filters, the newest first.
+
+    Examples:
+      caliper checkpoints list --job job_01k… --kind final
+      caliper checkpoints list --hidden 512,256,128 --json
+    """
+    dims = ",".join(map(str, parse_dims(hidden))) if hidden else None
+    filters = {
+        "job": job,
+        "tag": tag,
+        "hidden_dims": dims,
+        "obs_dim": obs_dim,
+        "kind": kind,
+        "producer": producer,
+    }
     with connect(url) as client:
         found = list(islice(client.checkpoints(**filters), limit))
     if as_json:
@@ -50,7 +75,12 @@ def list_checkpoints(
 
 @app.command("show")
 def show(checkpoint: CheckpointId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Show one checkpoint with all that is in its file."""
+    """Show one checkpoint with all that is in its file.
+
+    Examples:
+      caliper checkpoints show live
+      caliper checkpoints show checkpoint_01k… --json
+    """
     with connect(url) as client:
         row = client.checkpoint(checkpoint)
     if as_json:
@@ -72,10 +102,19 @@ def download(
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a checkpoint's file, verified by its sha256; a broken download goes on where it stopped."""
+    """Fetch a checkpoint's file, verified by its sha256.
+
+    A broken download goes on where it stopped, also when the same command is run again after Ctrl-C.
+
+    Examples:
+      caliper checkpoints download live
+      caliper checkpoints download checkpoint_01k… --out model.pt
+    """
     with connect(url) as client:
         row = client.checkpoint(checkpoint)
-        path = client.download(row["id"], out or Path(row["id"] + SUFFIXES.get(_format(row), ".pt")))
+        target = out or Path(row["id"] + SUFFIXES.get(_format(row), ".pt"))
+        with TransferProgress(target.name, "what arrived is kept") as progress:
+            path = client.download(row["id"], target, on_progress=progress.show)
     if as_json:
         terminal.print_json({"path": str(path), "bytes": row["bytes"], "sha256": row["sha256"]})
     else:
@@ -94,19 +133,22 @@ def upload(
     """Store and register a checkpoint file; the service reads it without running it.
 
     A large file goes in parts. Broken off by Ctrl-C or by the service, the same command goes on where it was.
+
+    Example:
+      caliper checkpoints upload model.pt --name baseline --tag daily
     """
-    with connect(url) as client, UploadProgress(file.name) as progress:
-        try:
-            row = client.upload_checkpoint(
-                file, name=name or file.name, tags=tag or [], on_progress=progress.show
-            )
-        except KeyboardInterrupt:
-            terminal.say(progress.parting)
-            raise
+    with connect(url) as client, TransferProgress(file.name, "the service keeps what arrived") as progress:
+        row = client.upload_checkpoint(
+            file, name=name or file.name, tags=tag or [], on_progress=progress.show
+        )
     if as_json:
         terminal.print_json(row)
     else:
         terminal.show(draw_checkpoints([row]))
+
+
+for _name, _command in checkpoint_labels.COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def _format(row: CheckpointDetail) -> str:

@@ -1,4 +1,4 @@
-"""`caliper dataset check FILE`: what the service would say to a file of bars, told offline."""
+"""`caliper datasets check FILE`: what the service would say to a file of bars, told offline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,10 +22,7 @@ from app.cli.declared import (
 )
 from app.cli.options import AsJson
 
-app = typer.Typer(help="A file of bars: check it before it is uploaded.", no_args_is_help=True)
 
-
-@app.command("check")
 def check_command(  # noqa: PLR0913 - the options of a command
     file: Annotated[
         Path,
@@ -57,8 +54,12 @@ def check_command(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Read every row of a file of bars as the service would, and say what is in it; nothing is uploaded.
 
-    Exit code 0: the service would take it; warnings are shown. 1: it would be refused, every reason is shown.
-    2: with --strict, there are warnings.
+    Examples:
+      caliper datasets check googl_1d.csv --calendar XNYS --adjusted split
+      caliper datasets check bars.parquet --strict || exit 1
+
+    Exit codes: 0 the service would take it; warnings are shown · 1 it would be refused, every reason is shown ·
+    2 wrong usage or, with --strict, there are warnings.
     """
     # polars and TA-Lib take longer to load than `caliper --help` may take in all.
     from app.cli.check_file import check_file  # noqa: PLC0415

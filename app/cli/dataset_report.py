@@ -1,6 +1,7 @@
 """A dataset's report as a page that reads at a glance."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,22 +11,56 @@ from rich.text import Text
 from app.cli import figures, terminal
 from app.cli.price_chart import draw_prices
 from app.market.bars import Bars
+from app.market.declarations import Declarations
 from app.market.report import DatasetReport, Volumes, moment_of
 
 _SHOWN = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is known of bars without their rows."""
+
+    name: str
+    """The file's or the dataset's name."""
+    rows: int
+    """Number of bars."""
+    bar_seconds: int
+    """Length of a bar in seconds."""
+    starts_at: str
+    """Time of the first bar, ISO 8601."""
+    ends_at: str
+    """Time of the last bar."""
+    sha256: str
+    """The dataset's version."""
+    declarations: Declarations
+    """What was declared about the file."""
+    report: DatasetReport
+    """Segments, gaps, jumps, volume, prices, warnings."""
+
+
+def draw_dataset(row: Mapping[str, Any]) -> RenderableType:
+    """The page of a dataset that the service keeps, as GET /datasets/{id} answers."""
+    names = ("name", "rows", "bar_seconds", "starts_at", "ends_at", "sha256")
+    declared = Declarations.from_plain(row["declarations"])
+    report = DatasetReport.from_plain(row["report"])
+    bars = Described(**{name: row[name] for name in names}, declarations=declared, report=report)
+    origin = {name: row[name] for name in ("id", "source", "licence", "created_at") if row.get(name)}
+    facts = terminal.pairs([*_facts(bars), *origin.items()])
+    return terminal.stack(_headline(bars), facts, *_draw_warnings(report))
+
+
 def draw_check(name: str, bars: Bars, report: DatasetReport) -> RenderableType:
     """The page of a file that the service would take."""
-    parts: list[RenderableType] = [
-        _headline(name, bars),
-        draw_prices(bars),
-        terminal.pairs(_facts(bars, report)),
-    ]
+    starts, ends = (str(moment_of(bars.utc_us[row])) for row in (0, -1))
+    found = Described(name, len(bars), bars.bar_seconds, starts, ends, bars.sha256, bars.declarations, report)
+    facts = (draw_prices(bars), terminal.pairs(_facts(found)), *_draw_warnings(report))
+    return terminal.stack(_headline(found), *facts, _verdict(len(report.warnings)))
+
+
+def _draw_warnings(report: DatasetReport) -> list[RenderableType]:
     warnings = [warning.plain() for warning in report.warnings]
-    if warnings:
-        parts.append(draw_findings(warnings, "yellow"))
-    return terminal.stack(*parts, _verdict(len(warnings)))
+    return [draw_findings(warnings, "yellow")] if warnings else []
 
 
 def draw_refusal(name: str, findings: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -51,15 +86,16 @@ def draw_findings(findings: Sequence[Mapping[str, Any]], style: str) -> Table:
     return table
 
 
-def _headline(name: str, bars: Bars) -> Text:
-    ends = [figures.moment(moment_of(bars.utc_us[row])) for row in (0, -1)]
+def _headline(bars: Described) -> Text:
+    ends = [figures.moment(moment) for moment in (bars.starts_at, bars.ends_at)]
     span = " → ".join(end[: 10 if bars.bar_seconds >= figures.DAY else 16] for end in ends)
-    rows = f"{len(bars):,} bars of {figures.duration(bars.bar_seconds)}"
-    return Text.assemble((terminal.plain(name), "bold"), f"\n{rows}  ·  {span} UTC")
+    rows = f"{bars.rows:,} bars of {figures.duration(bars.bar_seconds)}"
+    return Text.assemble((terminal.plain(bars.name), "bold"), f"\n{rows}  ·  {span} UTC")
 
 
-def _facts(bars: Bars, report: DatasetReport) -> list[tuple[str, Any]]:
-    declared, prices = bars.declarations, report.prices
+def _facts(bars: Described) -> list[tuple[str, Any]]:
+    declared, report = bars.declarations, bars.report
+    prices = report.prices
     facts: list[tuple[str, Any]] = []
     if prices is not None:
         ends = f"{prices.first:,.6g} → {prices.last:,.6g} ({figures.signed_percent(prices.change)})"

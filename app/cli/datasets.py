@@ -1,4 +1,4 @@
-"""`caliper datasets …`: list, upload and check bars."""
+"""`caliper datasets …`: list, show, upload, check and delete bars."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -25,15 +25,25 @@ from app.cli.declared import (
     VolumeUnit,
     declarations_of,
 )
-from app.cli.options import SERVICE, AsJson, Limit, Url, connect
+from app.cli.group import CaliperGroup
+from app.cli.options import SERVICE, AsJson, DatasetId, Limit, Url, Yes, confirm, connect
+from app.cli.transfer import TransferProgress
 
-app = typer.Typer(help="Bars to train on: list, upload, check.", no_args_is_help=True)
+app = typer.Typer(
+    cls=CaliperGroup,
+    help="Bars to train on: list, show, upload, delete; check, which works offline.",
+    no_args_is_help=True,
+)
 app.command("check")(check_command)
 
 
 @app.command("list")
 def list_datasets(*, limit: Limit = 20, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Show datasets, the newest first."""
+    """Show datasets, the newest first.
+
+    Example:
+      caliper datasets list
+    """
     with connect(url) as client:
         found = list(islice(client.datasets(), limit))
     if as_json:
@@ -42,6 +52,54 @@ def list_datasets(*, limit: Limit = 20, url: Url = SERVICE, as_json: AsJson = Fa
         terminal.show(draw_datasets(found))
     else:
         terminal.say("no datasets; `caliper datasets upload FILE` takes one in")
+
+
+@app.command("show")
+def show(
+    dataset: DatasetId,
+    *,
+    chart: Annotated[
+        Path | None, typer.Option(help="Write the price chart there, as SVG.", dir_okay=False)
+    ] = None,
+    url: Url = SERVICE,
+    as_json: AsJson = False,
+) -> None:
+    """Show one dataset: its bars, segments and gaps, jumps, volume, and what is odd about it.
+
+    Examples:
+      caliper datasets show googl
+      caliper datasets show googl --chart googl.svg
+    """
+    # polars and TA-Lib take longer to load than `caliper --help` may take in all.
+    from app.cli.dataset_report import draw_dataset  # noqa: PLC0415
+
+    with connect(url) as client:
+        row = client.dataset(dataset)
+        if chart is not None:
+            chart.write_text(client.dataset_chart(row["id"]), encoding="utf-8")
+    if as_json:
+        terminal.print_json(row)
+    else:
+        terminal.show(draw_dataset(row))
+    if chart is not None:
+        terminal.say(f"written: {chart}")
+
+
+@app.command("delete")
+def delete(dataset: DatasetId, *, yes: Yes = False, url: Url = SERVICE, as_json: AsJson = False) -> None:
+    """Hide a dataset from new jobs; jobs that trained on it can no longer be resumed.
+
+    Example:
+      caliper datasets delete googl --yes
+    """
+    with connect(url) as client:
+        row = client.dataset(dataset)
+        confirm(f"delete {row['id']} ({row['name']})?", yes=yes)
+        client.delete_dataset(row["id"])
+    if as_json:
+        terminal.print_json({"id": row["id"], "deleted": True})
+    else:
+        terminal.say(f"{row['id']}: deleted")
 
 
 @app.command("upload")
@@ -70,11 +128,22 @@ def upload(  # noqa: PLR0913 - the options of a command
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Send bars to the service, which checks every row and refuses what would mislead a training run."""
+    """Send bars to the service, which checks every row and refuses what would mislead a training run.
+
+    `caliper datasets check` says the same offline.
+
+    Example:
+      caliper datasets upload googl_1d.csv --calendar XNYS --adjusted split
+    """
     declarations = declarations_of(locals())
-    with connect(url) as client:
+    with connect(url) as client, TransferProgress(file.name) as progress:
         row = client.upload_dataset(
-            file, name=name or file.stem, declarations=declarations, source=source, licence=licence
+            file,
+            name=name or file.stem,
+            declarations=declarations,
+            source=source,
+            licence=licence,
+            on_progress=progress.show,
         )
     if as_json:
         terminal.print_json(row)
@@ -87,16 +156,16 @@ def upload(  # noqa: PLR0913 - the options of a command
 def draw_datasets(rows: Iterable[Mapping[str, Any]]) -> Table:
     """Datasets, one a line."""
     table = terminal.grid(
-        "dataset", "name", "rows", "bar", "from", "to", "calendar", right=("rows",), whole=("dataset",)
+        "dataset", "name", "rows", "bar", "span", "calendar", right=("rows",), whole=("dataset", "bar")
     )
     for row in rows:
-        span = figures.moment(row["starts_at"])[:10], figures.moment(row["ends_at"])[:10]
+        span = " to ".join(figures.moment(row[end])[:10] for end in ("starts_at", "ends_at"))
         table.add_row(
             terminal.cell(row["id"]),
             terminal.cell(row["name"]),
             f"{row['rows']:,}",
             figures.duration(row["bar_seconds"]),
-            *span,
+            span,
             terminal.cell(row["declarations"].get("calendar")),
         )
     return table

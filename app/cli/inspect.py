@@ -49,9 +49,13 @@ def inspect_command(file: File, *, as_json: AsJson = False) -> None:
 
     A file is read offline, without torch; of a URL the service's stored report is shown.
 
-    Exit code 0: read, nothing of high severity found. 1: it could not be read, or the service does not answer;
-    why stands on stderr, and stdout is empty with --json too. 2: a finding of high severity, or wrong usage:
-    `caliper inspect model.pt || exit 1` keeps a dangerous file out of a pipeline.
+    Examples:
+      caliper inspect model.pt
+      caliper inspect model.pt --json || exit 1    # keeps a dangerous file out
+      caliper inspect http://127.0.0.1:8400/checkpoints/live
+
+    Exit codes: 0 read, nothing of high severity found · 1 it could not be read; why stands on stderr, and stdout is
+    empty with --json too · 2 a finding of high severity, or wrong usage · 3 the service does not answer.
     """
     report = read_report(file).plain()
     if as_json:
@@ -68,6 +72,12 @@ def diff_command(left: File, right: File, *, weights: Weights = False, as_json: 
     Says whether the right's weights load into the left's network, and which keys would fail; whether one may
     stand in for the other at inference; whether they are of one training. Files are read offline, without
     torch; two checkpoints of one service are compared there, with its knowledge of their parents.
+
+    Examples:
+      caliper diff old.pt new.pt
+      caliper diff old.pt new.pt --weights --json
+
+    Exit codes: 0 compared, whatever differs · 1 one could not be read · 2 wrong usage · 3 the service does not answer.
     """
     ours, theirs = parse_address(left), parse_address(right)
     if ours is not None and theirs is not None and ours.service == theirs.service:
@@ -80,11 +90,14 @@ def diff_command(left: File, right: File, *, weights: Weights = False, as_json: 
         terminal.show(draw_diff(diff, distances))
 
 
-def read_report(file: str) -> CheckpointReport:
-    """The report of a file, or of a checkpoint on a service. Raises UnreadableCheckpoint, InvalidInput."""
+def read_report(file: str, *, with_statistics: bool = False) -> CheckpointReport:
+    """The report of a file, or of a checkpoint on a service, which has the statistics' hashes always.
+
+    Raises UnreadableCheckpoint, InvalidInput.
+    """
     address = parse_address(file)
     if address is None:
-        return _read_file(Path(file))
+        return _read_file(Path(file), with_statistics=with_statistics)
     with connect(address.service) as client:
         row = client.checkpoint(address.checkpoint)
     if not row["report"]:
@@ -94,7 +107,7 @@ def read_report(file: str) -> CheckpointReport:
     return CheckpointReport.from_plain(dict(row["report"]))
 
 
-def _read_file(path: Path) -> CheckpointReport:
+def _read_file(path: Path, *, with_statistics: bool) -> CheckpointReport:
     """The report of a file or folder; an error names it, since a pipeline inspects many."""
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -102,7 +115,7 @@ def _read_file(path: Path) -> CheckpointReport:
                 "it is a device, a pipe or a socket",
                 hint="a file or a folder; save what comes through a pipe first",
             )
-        return inspect_checkpoint(path)
+        return inspect_checkpoint(path, with_statistics=with_statistics)
     except CaliperError as error:
         error.pointer = error.pointer or str(path)
         raise
@@ -138,7 +151,7 @@ def _compare_here(left: str, right: str, *, weights: bool) -> tuple[Any, Any]:
             hint="`caliper checkpoints download` it first",
             pointer="--weights",
         )
-    reports = (read_report(left), read_report(right))
+    reports = (read_report(left, with_statistics=True), read_report(right, with_statistics=True))
     diff = dataclasses.asdict(compare_reports(*reports))
     distances = compare_weights(Path(left), Path(right), reports).plain() if weights else None
     return diff, distances

@@ -1,4 +1,4 @@
-"""`caliper jobs …`: list, show, watch, report, cancel, resume."""
+"""`caliper jobs …`: list, show, watch, log, report, export, cancel, resume."""
 
 from itertools import islice
 from pathlib import Path
@@ -7,24 +7,57 @@ from typing import Annotated
 import typer
 
 from app.cli import terminal
+from app.cli.completion import complete_datasets, complete_states
+from app.cli.group import CaliperGroup
 from app.cli.job_report import draw_report
-from app.cli.options import SERVICE, AsJson, Limit, Url, connect
+from app.cli.options import SERVICE, AsJson, JobId, Limit, Url, connect, url_flag
 from app.cli.result import draw_jobs
+from app.cli.tracking import (
+    EXPERIMENT,
+    Experiment,
+    MlflowUri,
+    TensorBoardFolder,
+    Tracking,
+    export_job_command,
+)
 from app.cli.train import show_job, watch_job
 
-app = typer.Typer(help="Training jobs: list, show, watch, report, cancel, resume.", no_args_is_help=True)
+app = typer.Typer(
+    cls=CaliperGroup,
+    help="Training jobs: list, show, watch, log, report, export, cancel, resume.",
+    no_args_is_help=True,
+)
 
-JobId = Annotated[str, typer.Argument(help="Id of the job.", show_default=False)]
 State = Annotated[
-    str | None, typer.Option(help="Only jobs in this state: queued, running, succeeded, failed, cancelled.")
+    str | None,
+    typer.Option(
+        help="Only jobs in this state: queued, running, succeeded, failed, cancelled.",
+        autocompletion=complete_states,
+    ),
+]
+OnDataset = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Only jobs on this dataset.", autocompletion=complete_datasets),
 ]
 
 
 @app.command("list")
-def list_jobs(*, state: State = None, limit: Limit = 20, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Show jobs, the newest first."""
+def list_jobs(
+    *,
+    state: State = None,
+    dataset: OnDataset = None,
+    limit: Limit = 20,
+    url: Url = SERVICE,
+    as_json: AsJson = False,
+) -> None:
+    """Show jobs, the newest first.
+
+    Examples:
+      caliper jobs list --state running
+      caliper jobs list --limit 500 --json
+    """
     with connect(url) as client:
-        jobs = list(islice(client.jobs(**({"state": state} if state else {})), limit))
+        jobs = list(islice(client.jobs(state=state, dataset=dataset), limit))
     if as_json:
         terminal.print_json(jobs)
     elif jobs:
@@ -35,16 +68,56 @@ def list_jobs(*, state: State = None, limit: Limit = 20, url: Url = SERVICE, as_
 
 @app.command("show")
 def show(job: JobId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Show one job: how it stands, why it is configured so, what it reached."""
+    """Show one job: how it stands, why it is configured so, what it reached.
+
+    Example:
+      caliper jobs show job_01k…
+    """
     with connect(url) as client:
         show_job(client.job(job), as_json=as_json)
 
 
 @app.command("watch")
-def watch(job: JobId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Watch a job until it ends; Ctrl-C stops watching, not the job."""
+def watch(
+    job: JobId,
+    *,
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MlflowUri = None,
+    experiment: Experiment = EXPERIMENT,
+    url: Url = SERVICE,
+    as_json: AsJson = False,
+) -> None:
+    """Watch a job until it ends; Ctrl-C stops watching, not the job.
+
+    A broken connection is opened again where it was. With --json the ended job stands on stdout.
+
+    Examples:
+      caliper jobs watch job_01k…
+      caliper jobs watch job_01k… --tensorboard runs
+
+    Exit codes: 0 the job succeeded · 1 it failed or was cancelled · 2 wrong usage · 3 the service does not answer,
+    the job may go on · 130 Ctrl-C, the job goes on.
+    """
+    tracking = Tracking(tensorboard, mlflow, experiment)
     with connect(url) as client:
-        watch_job(client, job, as_json=as_json)
+        watch_job(client, job, tracking, as_json=as_json)
+
+
+@app.command("log")
+def log(job: JobId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
+    """Print what a job's attempts have said so far.
+
+    With --json: an object with the job's id and the log's lines.
+
+    Example:
+      caliper jobs log job_01k… | tail
+    """
+    with connect(url) as client:
+        text = client.log(job)
+    if as_json:
+        terminal.print_json({"id": job, "lines": text.splitlines()})
+    else:
+        terminal.write(text)
 
 
 @app.command("report")
@@ -59,7 +132,12 @@ def report(
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a finished job's policy was judged: verdict, figures beside baselines, stress, folds."""
+    """Show how a finished job's policy was judged: verdict, figures beside baselines, stress, folds.
+
+    Examples:
+      caliper jobs report job_01k…
+      caliper jobs report job_01k… --html report.html --png report.png
+    """
     with connect(url) as client:
         answer = client.evaluation(job)
         if html is not None:
@@ -75,9 +153,16 @@ def report(
             terminal.say(f"written: {file}")
 
 
+app.command("export")(export_job_command)
+
+
 @app.command("cancel")
 def cancel(job: JobId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Stop a job; a running one writes a last checkpoint first."""
+    """Stop a job; a running one writes a last checkpoint first, from which it may be resumed.
+
+    Example:
+      caliper jobs cancel job_01k…
+    """
     with connect(url) as client:
         answer = client.cancel(job)
     if as_json:
@@ -89,10 +174,14 @@ def cancel(job: JobId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
 
 @app.command("resume")
 def resume(job: JobId, *, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Queue a failed or cancelled job again, from its last checkpoint."""
+    """Queue a failed or cancelled job again, from its last checkpoint.
+
+    Example:
+      caliper jobs resume job_01k…
+    """
     with connect(url) as client:
         answer = client.resume(job)
     if as_json:
         terminal.print_json(answer)
     else:
-        terminal.say(f"{job}: {answer['state']}; watch it:  caliper jobs watch {job}")
+        terminal.say(f"{job}: {answer['state']}; watch it:  caliper jobs watch {job}{url_flag(url)}")

@@ -55,7 +55,7 @@ class RunState:
 
 def follow_events(events: Iterable[Event], console: Console, *, indent: int = 0) -> RunState:
     """Show a job's events until they end; the state that they leave it in."""
-    if console.is_terminal and not console.is_dumb_terminal:
+    if terminal.is_live(console):
         return _follow_live(events, console, indent)
     return _follow_plainly(events, console, indent)
 

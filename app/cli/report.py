@@ -67,10 +67,18 @@ def _verdict(findings: Sequence[Json]) -> Text:
     """What to think of the file, in a line."""
     worst = [finding for finding in findings if finding["severity"] == "high"]
     if worst:
-        return Text(terminal.plain(f"✗ do not load it: {worst[0]['explanation']}"), style="bold red")
+        return Text(terminal.plain(f"✗ do not load it: {_headline(worst)}"), style="bold red")
     if any(finding["severity"] == "medium" for finding in findings):
         return Text("! odd: look at the findings before you load it", style="yellow")
     return Text("✓ nothing in it is run, hidden or out of place", style="green")
+
+
+def _headline(worst: Sequence[Json]) -> str:
+    """What speaks loudest: a pickled function by its own words, unless there is more than the calls that make it."""
+    functions = {finding["location"] for finding in worst if finding["code"] == "pickled_function"}
+    others = [finding for finding in worst if finding["location"].partition("@")[0] not in functions]
+    told = others or [finding for finding in worst if finding["location"] in functions] or worst
+    return str(told[0]["explanation"])
 
 
 def _facts(report: Json) -> Table:
@@ -103,7 +111,8 @@ def _optimizer(report: Json) -> Text:
     optimizer = report["optimizer"]
     if optimizer is None:
         return Text("none: training cannot go on from this file", style="dim")
-    steps = "unknown steps" if optimizer["steps"] is None else f"{optimizer['steps']:,} steps"
+    done = optimizer["steps"]
+    steps = "unknown steps" if done is None else f"{done:,} step{'' if done == 1 else 's'}"
     whole = "complete" if optimizer["complete"] else terminal.plain(optimizer["note"])
     return Text(f"{optimizer['kind']}, {steps}, {whole}")
 

@@ -96,22 +96,21 @@ def draw_jobs(jobs: Iterable[Json]) -> Table:
 def draw_checkpoints(checkpoints: Iterable[Json]) -> Table:
     """Checkpoints, one a line."""
     table = terminal.grid(
-        *("checkpoint", "name", "kind", "network", "step", "bytes", "labels"),
+        *("checkpoint", "kind", "network", "step", "bytes", "name"),
         right=("step", "bytes"),
-        whole=("checkpoint", "bytes"),
+        whole=("checkpoint", "kind"),
     )
     for row in checkpoints:
         dims = ",".join(str(width) for width in row["hidden_dims"] or ("?",))
-        labels = [*(f"@{alias}" for alias in row["aliases"]), *row["tags"]]
+        labels = " ".join([*(f"@{alias}" for alias in row["aliases"]), *row["tags"]])
         step = figures.NOTHING if row["step"] is None else f"{row['step']:,}"
         table.add_row(
             terminal.cell(row["id"]),
-            terminal.cell(row["name"]),
             terminal.cell(row["kind"]),
             dims,
             step,
-            f"{row['bytes']:,}",
-            terminal.cell(" ".join(labels)),
+            figures.short_size(row["bytes"]),
+            terminal.cell(row["name"]).append(f" {terminal.plain(labels)}" if labels else "", style="cyan"),
         )
     return table
 
@@ -126,6 +125,19 @@ def describe_sizes(row: Json) -> str:
     return f"{actual:,} bytes, {actual - predicted:+,} against the {predicted:,} predicted"
 
 
+def describe_speed(time: Json, speed: Json) -> str:
+    """The time and speed that were predicted for a job, and once it is done the measured speed beside it."""
+    hours = time["hours"]
+    span = f"{figures.duration(3600 * hours['low'])} to {figures.duration(3600 * hours['high'])}"
+    likely = hours.get("likely")
+    words = f"{span} ({time['basis']})"
+    if likely is not None:
+        predicted = f"{time['steps_per_second']['likely']:,.0f} steps/s"
+        words = f"about {figures.duration(3600 * likely)} ({span}), {predicted} predicted"
+    measured = speed.get("measured_steps_per_second")
+    return words if measured is None else f"{words}, {measured:,.0f} steps/s measured"
+
+
 def _head(job: Json) -> Text:
     state = (job["state"], STATE_STYLE.get(job["state"], ""))
     return Text.assemble((terminal.plain(job["name"]), "bold"), "  ", state, (f"  {job['id']}", "dim"))
@@ -138,6 +150,8 @@ def _facts(job: Json) -> Iterable[tuple[str, Any]]:
     yield "dataset", ", ".join(job.get("dataset_ids") or [job["dataset_id"]])
     yield "progress", _progress(job["progress"])
     yield "checkpoint", f"{job['predicted_bytes']:,} bytes, predicted"
+    if job.get("estimate", {}).get("time"):
+        yield "training", describe_speed(job["estimate"]["time"], (job["result"] or {}).get("speed") or {})
     times = [
         f"{name} {figures.moment(job[f'{name}_at'])}"
         for name in ("created", "started", "ended")

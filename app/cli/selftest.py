@@ -26,7 +26,12 @@ COMMAND = (sys.executable, "-P", "-m", "worker.selftest")
 def selftest_command(*, as_json: AsJson = False) -> None:
     """Train on a leaked future, which must be found, and on shuffled returns, which must not be beaten.
 
-    Takes a minute or two on two cores and needs no service. Exit code 0 where both hold, 1 where not.
+    Takes a minute or two on two cores and needs no service.
+
+    Example:
+      caliper selftest --json
+
+    Exit codes: 0 both hold · 1 one does not, or the self-test cannot run · 2 wrong usage · 130 Ctrl-C.
     """
     require_worker()
     found: dict[str, Any] = {"runs": []}
@@ -47,16 +52,20 @@ def selftest_command(*, as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_ERROR)
 
 
-def require_worker() -> None:
-    """Raise Unavailable where the part that trains is not installed."""
+def require_worker(what: str = "the self-test") -> None:
+    """Raise Unavailable where the part that trains, which `what` needs, is not installed."""
     missing = [name for name in ("torch", "worker") if find_spec(name) is None]
     if missing:
         hint = "pip install 'caliper[worker]' on the machine that trains, and run it there"
-        raise Unavailable(f"the self-test trains, but {' and '.join(missing)} cannot be imported", hint=hint)
+        raise Unavailable(
+            f"{what} needs the worker, but {' and '.join(missing)} cannot be imported", hint=hint
+        )
 
 
-def read_events(command: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The child's lines as they come; raises Unavailable where it ends without a verdict."""
+def read_events(
+    command: tuple[str, ...], endings: tuple[str, ...] = ("verdict",), what: str = "the self-test"
+) -> Iterator[dict[str, Any]]:
+    """The child's lines as they come; raises Unavailable where the last one is none of the `endings`."""
     last: dict[str, Any] = {}
     with TemporaryFile("w+") as errors, Popen(command, stdout=PIPE, stderr=errors, text=True) as child:  # noqa: S603
         try:
@@ -69,9 +78,9 @@ def read_events(command: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         code = child.wait()
         errors.seek(0)
         said = errors.read().strip().splitlines()[-1:]
-    if last.get("event") != "verdict":
+    if last.get("event") not in endings:
         reason = "".join(said) or f"exit status {code}"
-        raise Unavailable(f"the self-test ended without a verdict: {reason}", hint="run it again")
+        raise Unavailable(f"{what} ended without a {endings[0]}: {reason}", hint="run it again")
 
 
 def count_runs(plan: Json) -> int:

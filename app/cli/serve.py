@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import terminal
+from app.cli.options import AsJson
 
 
 def serve_command(
@@ -18,10 +19,16 @@ def serve_command(
     host: Annotated[
         str | None, typer.Option(help="Address (CALIPER_HOST).", show_default="127.0.0.1")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run API, worker, queue and registry here until Ctrl-C; a running job is checkpointed first.
 
-    Settings come from the CALIPER_* environment; the options above override it.
+    Settings come from the CALIPER_* environment; the options below override it. With --json one line stands on
+    stdout once the service is ready: its address and folders.
+
+    Examples:
+      caliper serve
+      caliper serve --data-dir /srv/caliper --port 8401
     """
     # pydantic and SQLAlchemy take longer to load than `caliper --help` may take in all.
     from app.local import LocalStack  # noqa: PLC0415
@@ -35,7 +42,10 @@ def serve_command(
         terminal.say(f"  {line}")
         if line.startswith("ready at "):
             url = line.removeprefix("ready at ")
-            terminal.say(f"API reference at {url}/docs · Ctrl-C stops it")
+            terminal.say(f"pages at {url}/ui · API reference at {url}/docs · Ctrl-C stops it")
+            if as_json:
+                folders = {"data_dir": str(settings.data_dir), "logs_dir": str(settings.logs_dir)}
+                terminal.print_json_line({"url": url, **folders})
 
     LocalStack(settings, progress=report).serve()
     terminal.say("stopped")

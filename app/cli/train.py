@@ -1,32 +1,53 @@
 """`caliper train`: submit a job and watch it."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from app.cli import figures, terminal
+from app.cli.completion import complete_checkpoints, complete_datasets
 from app.cli.group import EXIT_ERROR, EXIT_INTERRUPTED
 from app.cli.job_report import draw_report
-from app.cli.options import SERVICE, AsJson, Url, connect, parse_dims
+from app.cli.options import SERVICE, AsJson, Url, connect, parse_dims, url_flag
 from app.cli.progress import follow_events
 from app.cli.result import draw_job, draw_jobs
-from app.client import Client
+from app.cli.tracking import (
+    EXPERIMENT,
+    NOT_TRACKED,
+    Experiment,
+    MlflowUri,
+    TensorBoardFolder,
+    Tracking,
+    say_untracked,
+)
+from app.client import Client, ServiceUnreachable
 from app.client.answers import JobDetail
 from app.errors import InvalidInput
+from app.tracking import tracked
 
 COSTS_EXAMPLE = "fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300"
 
 
 Datasets = Annotated[
     list[str],
-    typer.Option(help="Id or name of the dataset; repeat it to train on several.", show_default=False),
+    typer.Option(
+        help="Id or name of the dataset; repeat it to train on several.",
+        show_default=False,
+        autocompletion=complete_datasets,
+    ),
 ]
 Costs = Annotated[
-    str, typer.Option(help=f"What trading costs you, all four: {COSTS_EXAMPLE}.", show_default=False)
+    str, typer.Option(help="What trading costs you, all four, as in the example.", show_default=False)
 ]
 UseCase = Annotated[str | None, typer.Option(help="quick, production, complex, limited_data or extended.")]
-StartFrom = Annotated[str | None, typer.Option("--from", help="Checkpoint whose weights to start from.")]
+StartFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from", help="Checkpoint whose weights to start from.", autocompletion=complete_checkpoints
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="A PPO setting, such as learning_rate=1e-3; may be repeated."),
@@ -49,15 +70,26 @@ def train_command(  # noqa: PLR0913 - the options of a command
     setting: Settings = None,
     folds: Folds = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    tensorboard: TensorBoardFolder = None,
+    mlflow: MlflowUri = None,
+    experiment: Experiment = EXPERIMENT,
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Submit a training job and watch it until it ends.
+    r"""Submit a training job and watch it until it ends.
 
-    Ctrl-C stops watching; the job goes on. Exit code 1 where the job fails or is cancelled.
+    Ctrl-C stops watching; the job goes on, and the command that watches it again is shown. Costs have no default:
+    state what trading costs you. With --json the ended job stands on stdout, its progress on stderr.
 
-    Example: caliper train --dataset googl --timesteps 200000 --hidden 256,128,64
-    --costs fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300 --set learning_rate=1e-3
+    Examples:
+      caliper train --dataset googl --timesteps 200000 \
+        --costs fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300
+      caliper train … --hidden 256,128,64 --set learning_rate=1e-3 --detach
+      caliper train … --folds 5
+      caliper train … --tensorboard runs
+
+    Exit codes: 0 the job succeeded, or was queued with --detach · 1 it was refused, failed or was cancelled ·
+    2 wrong usage · 3 the service does not answer · 130 Ctrl-C, the job goes on.
     """
     wanted = {
         "dataset": dataset[0] if len(dataset) == 1 else None,
@@ -74,20 +106,26 @@ def train_command(  # noqa: PLR0913 - the options of a command
         "overrides": parse_settings(setting or [], "--set", "gamma=0.995"),
     }
     spec = {key: value for key, value in wanted.items() if value not in (None, "", {})}
+    tracking = Tracking(tensorboard, mlflow, experiment)
+    if tracking.open() and detach:
+        hint = "`caliper jobs watch` takes --tensorboard and --mlflow too, `caliper jobs export` afterwards"
+        raise InvalidInput("nobody watches a detached job", hint=hint, pointer="--detach")
     with connect(url) as client:
-        train(client, spec, folds, detach=detach, as_json=as_json)
+        if folds is not None:
+            train_folds(client, spec, folds, tracking, detach=detach, as_json=as_json)
+        else:
+            train_one(client, spec, tracking, detach=detach, as_json=as_json)
 
 
-def train(client: Client, spec: dict[str, Any], folds: int | None, *, detach: bool, as_json: bool) -> None:
-    """Submit one job, or one for each fold, and watch unless detached."""
-    if folds is not None:
-        train_folds(client, spec, folds, detach=detach, as_json=as_json)
-        return
+def train_one(
+    client: Client, spec: dict[str, Any], tracking: Tracking, *, detach: bool, as_json: bool
+) -> None:
+    """Submit a job, and watch it unless detached."""
     job = submit_spec(client, spec)
     if detach:
         show_job(job, as_json=as_json)
     else:
-        watch_job(client, job["id"], as_json=as_json)
+        watch_job(client, job["id"], tracking, as_json=as_json)
 
 
 def submit_spec(client: Client, spec: dict[str, Any]) -> JobDetail:
@@ -99,7 +137,9 @@ def submit_spec(client: Client, spec: dict[str, Any]) -> JobDetail:
     return job
 
 
-def train_folds(client: Client, spec: dict[str, Any], folds: int, *, detach: bool, as_json: bool) -> None:
+def train_folds(
+    client: Client, spec: dict[str, Any], folds: int, tracking: Tracking, *, detach: bool, as_json: bool
+) -> None:
     """Submit a job for each fold; watch them one after the other, and show the last one with all folds."""
     jobs = client.submit_folds(spec, folds)
     for number, job in enumerate(jobs, start=1):
@@ -108,29 +148,51 @@ def train_folds(client: Client, spec: dict[str, Any], folds: int, *, detach: boo
         terminal.print_json(jobs) if as_json else terminal.show(draw_jobs(jobs))
         return
     for job in jobs[:-1]:
-        follow_job(client, job["id"])
-    watch_job(client, jobs[-1]["id"], as_json=as_json)
+        follow_job(client, job["id"], tracking)
+    watch_job(client, jobs[-1]["id"], tracking, as_json=as_json)
     if not as_json:
         terminal.show(draw_report(client.evaluation(jobs[-1]["id"])))
 
 
-def watch_job(client: Client, job_id: str, *, as_json: bool = False) -> None:
+def watch_job(
+    client: Client, job_id: str, tracking: Tracking = NOT_TRACKED, *, as_json: bool = False
+) -> None:
     """Follow a job to its end and show it; exit code 1 unless it succeeded, 130 on Ctrl-C."""
-    follow_job(client, job_id)
+    follow_job(client, job_id, tracking)
     job = client.job(job_id)
     show_job(job, as_json=as_json)
     if job["state"] != "succeeded":
         raise typer.Exit(EXIT_ERROR)
 
 
-def follow_job(client: Client, job_id: str) -> None:
+def follow_job(client: Client, job_id: str, tracking: Tracking = NOT_TRACKED) -> None:
     """Show a job's events until it ends; exit code 130 on Ctrl-C, which ends only the watching."""
+    flag, trackers = url_flag(client.base_url), tracking.open()
     try:
-        follow_events(client.events(job_id), terminal.err())
+        client.job(job_id)  # an unknown job, or a service that is down, is said at once
+        events = client.events(job_id, on_break=_say_once())
+        follow_events(tracked(client, job_id, events, trackers, say_untracked), terminal.err())
     except KeyboardInterrupt:
-        terminal.say(f"\nno longer watching; the job goes on. Watch it again:  caliper jobs watch {job_id}")
-        terminal.say(f"stop it, keeping a checkpoint:                       caliper jobs cancel {job_id}")
+        terminal.say("\nno longer watching; the job goes on")
+        terminal.say(f"  watch it again:                 caliper jobs watch {job_id}{flag}")
+        terminal.say(f"  stop it, keeping a checkpoint:  caliper jobs cancel {job_id}{flag}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except ServiceUnreachable:
+        terminal.say("no longer watching; the job does not need the service's API to go on")
+        terminal.say(f"  watch it again:                 caliper jobs watch {job_id}{flag}")
+        raise
+
+
+def _say_once() -> Callable[[str], None]:
+    """Says why a connection broke, once until another reason comes."""
+    said: set[str] = set()
+
+    def say(reason: str) -> None:
+        if reason not in said:
+            said.add(reason)
+            terminal.say(f"{terminal.plain(reason)}; trying again …")
+
+    return say
 
 
 def show_job(job: JobDetail, *, as_json: bool) -> None:

@@ -5,7 +5,11 @@ from app.cli.options import SERVICE, AsJson, Url, connect
 
 
 def workers_command(*, url: Url = SERVICE, as_json: AsJson = False) -> None:
-    """Show the workers that consume, with their devices."""
+    """Show the workers that consume, with their devices.
+
+    Example:
+      caliper workers --json
+    """
     with connect(url) as client:
         rows = client.workers()
     if as_json:
@@ -14,7 +18,7 @@ def workers_command(*, url: Url = SERVICE, as_json: AsJson = False) -> None:
     if not rows:
         terminal.say("no worker consumes; jobs wait until one does")
         return
-    table = terminal.grid("worker", "tier", "queue", "device", "seen (UTC)")
+    table = terminal.grid("worker", "tier", "queue", "device", "seen (UTC)", whole=("worker", "seen (UTC)"))
     for row in rows:
         device = row["device"].get("name", "")
         cells = (terminal.cell(value) for value in (row["id"], row["tier"], row["queue"], device))

@@ -1,60 +1,24 @@
-"""AsyncClient: the REST API for asyncio; the same methods as Client, awaited."""
+"""AsyncClient: the REST API for asyncio, in JSON; the same methods as Client, awaited."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
-
-import httpx
+from typing import Any
 
 from app.client import answers, calls
-from app.client.calls import Call
-from app.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Patience, arguments, awaited_blocks, options
-from app.client.errors import ServiceError, ServiceUnreachable, refusal
-from app.client.events import ENDED_STATES, Event, EventReader
-from app.client.operations import (
-    PATIENCE_SECONDS,
-    RETRY_SECONDS,
-    compare_weights,
-    download_file,
-    submit_folds,
-)
-from app.client.steps import Fetch, Pause, Step, Steps, Walk, Work
-from app.client.upload import OnProgress, upload_file
-
-Answer = TypeVar("Answer")
+from app.client.awaiting import Awaiting
+from app.client.calls import OnProgress
+from app.client.connection import Patience
+from app.client.events import Event, EventReader
+from app.client.export import export_checkpoint
+from app.client.operations import compare_weights, download_file, submit_folds
+from app.client.upload import upload_file
 
 
-class AsyncClient:
+class AsyncClient(Awaiting):
     """As `Client`, for asyncio: an asynchronous context manager whose methods are awaited.
 
     Lists and events are asynchronous iterators. Large files are read and hashed in threads.
     """
-
-    def __init__(
-        self,
-        base_url: str = DEFAULT_URL,
-        *,
-        headers: Mapping[str, str] | None = None,
-        patience_seconds: float = PATIENCE_SECONDS,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self.base_url = base_url.rstrip("/")
-        self._patience = patience_seconds
-        self._http = httpx.AsyncClient(transport=transport, **options(self.base_url, dict(headers or {})))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._http.aclose()
 
     async def estimate(self, obs_dim: int, hidden_dims: Sequence[int], **more: Any) -> answers.SizedNetwork:
         """Size a network and its training; `more` are further parameters of GET /estimate."""
@@ -64,15 +28,38 @@ class AsyncClient:
         """The GPU tiers with their default networks."""
         return await self._json(calls.tiers())
 
+    async def keep_calibration(self, measured: Mapping[str, Any]) -> answers.CalibrationView:
+        """Register what a device was measured to do; `measured` is what `caliper calibrate --json` writes."""
+        return await self._json(calls.keep_calibration(measured))
+
+    async def calibration(self, id_or_device: str) -> answers.CalibrationDetail:
+        """One calibration, or the latest of a device."""
+        return await self._json(calls.calibration(id_or_device))
+
+    def calibrations(self, **filters: Any) -> AsyncIterator[answers.CalibrationView]:
+        """All calibrations, the newest entries first; `device="…"` leaves the others out."""
+        return self._pages(calls.calibrations, filters)
+
     async def recommendation(self, **about: Any) -> answers.Recommendation:
         """Networks that suit a use case, data size and machine; `about` as GET /recommendation takes it."""
         return await self._json(calls.recommendation(about))
 
     async def upload_dataset(
-        self, file: Path, *, name: str, declarations: Mapping[str, Any], source: str = "", licence: str = ""
+        self,
+        file: Path,
+        *,
+        name: str,
+        declarations: Mapping[str, Any],
+        source: str = "",
+        licence: str = "",
+        on_progress: OnProgress | None = None,
     ) -> answers.DatasetView:
-        """Send a CSV or Parquet file of bars; `declarations` are the fields of app.market Declarations."""
-        return await self._json(calls.upload_dataset(file, name, declarations, source, licence))
+        """Send a CSV or Parquet file of bars; `declarations` are the fields of app.market Declarations.
+
+        `on_progress` is told the bytes that were sent and those in all.
+        """
+        fields = {"name": name, **declarations, "source": source, "licence": licence}
+        return await self._json(calls.upload_dataset(file, fields, on_progress))
 
     def datasets(self, **filters: Any) -> AsyncIterator[answers.DatasetView]:
         """All datasets, newest first."""
@@ -81,6 +68,30 @@ class AsyncClient:
     async def dataset(self, id_or_name: str) -> answers.DatasetView:
         """One dataset."""
         return await self._json(calls.dataset(id_or_name))
+
+    async def dataset_chart(self, id_or_name: str) -> str:
+        """A dataset's price chart, as SVG."""
+        return (await self._send(calls.dataset_chart(id_or_name))).text
+
+    async def delete_dataset(self, id_or_name: str) -> None:
+        """Hide a dataset from new jobs; jobs that trained on it can no longer be resumed."""
+        await self._send(calls.delete_dataset(id_or_name))
+
+    async def check_dataset(
+        self, file: Path, *, declarations: Mapping[str, Any], name: str = ""
+    ) -> answers.DatasetCheck:
+        """Read bars as an upload would be read, and keep nothing; ServiceError lists every breach."""
+        return await self._json(calls.check_dataset(file, {"name": name, **declarations}))
+
+    async def splits(
+        self, id_or_name: str, *, lookback: int | None = None, folds: int | None = None
+    ) -> answers.SplitReport:
+        """Training, validation and test of a job on this dataset alone."""
+        return await self._json(calls.splits(id_or_name, lookback, folds))
+
+    async def preview_job(self, spec: Mapping[str, Any]) -> answers.JobPreview:
+        """What `submit_job` would make of this spec, refused where that would refuse it; nothing is queued."""
+        return await self._json(calls.preview_job(spec))
 
     async def submit_job(
         self, spec: Mapping[str, Any], *, idempotency_key: str | None = None
@@ -112,10 +123,14 @@ class AsyncClient:
         return await self._json(calls.resume(job_id))
 
     async def metrics(
-        self, job_id: str, names: Sequence[str] = (), after_step: int | None = None
+        self,
+        job_id: str,
+        names: Sequence[str] = (),
+        after_step: int | None = None,
+        spread: int | None = None,
     ) -> answers.MetricPoints:
-        """Measured values of a job by step."""
-        return await self._json(calls.metrics(job_id, names, after_step))
+        """Measured values of a job by step; of about `spread` steps over the whole run, where given."""
+        return await self._json(calls.metrics(job_id, names, after_step, spread))
 
     async def evaluation(self, job_id: str) -> answers.JobReport:
         """How a job's policy was judged; ServiceError with code `conflict` until it has ended well."""
@@ -129,33 +144,19 @@ class AsyncClient:
         """The same as PNG: of one of the job's datasets, by id or name, else of its first."""
         return (await self._send(calls.evaluation_picture(job_id, dataset))).content
 
-    async def log(self, job_id: str) -> str:
-        """The log of a job's attempts."""
-        return (await self._send(calls.log(job_id))).text
+    async def log(self, job_id: str, tail: int | None = None) -> str:
+        """The log of a job's attempts, or its last lines."""
+        return (await self._send(calls.log(job_id, tail))).text
 
-    async def events(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+    def events(
+        self, job_id: str, *, after: int = 0, on_break: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[Event]:
         """What happens to a job, each event once and in order, until the job has ended.
 
-        A broken connection is opened again from the last event that was seen; ServiceUnreachable once the
-        service was silent for `patience_seconds`.
+        A broken connection is opened again from the last event that was seen, and `on_break` is told why it
+        broke; ServiceUnreachable once the service was silent for `patience_seconds`.
         """
-        reader, patience = EventReader(after), Patience(self._patience)
-        while True:
-            seen, heard = reader.last_id, reader.lines
-            reader.restart()
-            try:
-                async for event in self._stream_events(job_id, reader):
-                    yield event
-                if await self._has_ended(job_id, reader.last_id):
-                    return
-                patience.renew()
-            except ServiceUnreachable:
-                if reader.lines > heard:
-                    patience.renew()
-                if patience.is_over():
-                    raise
-            if reader.last_id == seen:
-                await asyncio.sleep(reader.retry_seconds or RETRY_SECONDS)
+        return self._follow(job_id, EventReader(after), on_break)
 
     async def inspect_checkpoint(self, file: Path) -> answers.CheckpointReport:
         """What is in a checkpoint file, read by the service without running or storing it."""
@@ -187,12 +188,37 @@ class AsyncClient:
         """One checkpoint, with its report."""
         return await self._json(calls.checkpoint(id_or_alias))
 
-    async def download(self, id_or_alias: str, target: Path) -> Path:
+    async def label_checkpoint(
+        self,
+        id_or_alias: str,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] | None = None,
+        aliases: Sequence[str] | None = None,
+    ) -> answers.CheckpointDetail:
+        """Replace a checkpoint's name, tags or aliases; None leaves them. An alias moves here from another."""
+        labels = {"name": name, "tags": tags, "aliases": aliases}
+        return await self._json(calls.label_checkpoint(id_or_alias, labels))
+
+    async def delete_checkpoint(self, id_or_alias: str) -> None:
+        """Forget a checkpoint and free its aliases."""
+        await self._send(calls.delete_checkpoint(id_or_alias))
+
+    async def download(
+        self, id_or_alias: str, target: Path, *, on_progress: OnProgress = lambda *_: None
+    ) -> Path:
         """Fetch a checkpoint's file: resumed where it broke off, verified by sha256, in place only when whole.
 
-        Raises ServiceError with code `corrupt_download` where the bytes are not those of the hash.
+        `on_progress` is told the bytes that have arrived and those in all. Raises ServiceError with code `corrupt_download` where the bytes are not those of the hash.
         """
-        return await self._walk(download_file(id_or_alias, target, Patience(self._patience)))
+        return await self._walk(download_file(id_or_alias, target, Patience(self._patience), on_progress))
+
+    async def export(self, id_or_alias: str, kind: str, target: Path) -> Path:
+        """Fetch a checkpoint's policy as `onnx`, `safetensors`, `sb3` or `torch` (the weights alone).
+
+        In place only when whole. Raises ServiceError with code `not_exportable` where the format cannot hold it.
+        """
+        return await self._walk(export_checkpoint(id_or_alias, kind, target))
 
     async def diff(self, left: str, right: str) -> answers.CheckpointDiff:
         """How two registered checkpoints differ, and whether weights load across."""
@@ -216,99 +242,18 @@ class AsyncClient:
         """The workers that consume."""
         return await self._json(calls.workers())
 
+    async def health(self) -> answers.Health:
+        """That the process lives; asks no other part of the service."""
+        return await self._json(calls.health())
+
+    async def measurements(self) -> str:
+        """What Prometheus reads, as text."""
+        return (await self._send(calls.measurements())).text
+
+    async def queue(self) -> answers.QueueState:
+        """What runs on each tier, what waits, and why."""
+        return await self._json(calls.queue())
+
     async def ready(self) -> answers.Readiness:
         """Return when the service can take and run jobs; ServiceError says what is missing."""
         return await self._json(calls.ready())
-
-    async def _json(self, call: Call[Answer]) -> Answer:
-        return cast("Answer", (await self._send(call)).json())
-
-    async def _send(self, call: Call[Any]) -> httpx.Response:
-        """Send a call; one that may be repeated is, once, where a kept connection turned out to be closed."""
-        try:
-            response = await self._request(call)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            if not call.repeatable:
-                raise ServiceUnreachable.at(self.base_url, error) from error
-            try:
-                response = await self._request(call)
-            except httpx.TransportError as again:
-                raise ServiceUnreachable.at(self.base_url, again) from again
-        except httpx.TransportError as error:
-            raise ServiceUnreachable.at(self.base_url, error) from error
-        if not response.is_success:
-            raise refusal(response)
-        return response
-
-    async def _request(self, call: Call[Any]) -> httpx.Response:
-        with arguments(call) as given:
-            if call.part is not None:
-                given["content"] = awaited_blocks(call.part)
-            return await self._http.request(**given)
-
-    async def _walk(self, steps: Steps[Answer]) -> Answer:
-        walk = Walk(steps)
-        while walk.step is not None:
-            try:
-                answer = await self._take(walk.step)
-            except ServiceError as error:
-                walk.fail(error)
-            else:
-                walk.go_on(answer)
-        return walk.result
-
-    async def _take(self, step: Step) -> Any:
-        if isinstance(step, Pause):
-            return await asyncio.sleep(step.seconds)
-        if isinstance(step, Work):
-            return await asyncio.to_thread(step.do)
-        if isinstance(step, Fetch):
-            return await self._fetch(step)
-        return await self._json(step)
-
-    async def _pages(
-        self,
-        ask: Callable[[Mapping[str, Any], str | None], Call[answers.Page[Answer]]],
-        filters: Mapping[str, Any],
-    ) -> AsyncIterator[Answer]:
-        cursor: str | None = None
-        while True:
-            page = await self._json(ask(filters, cursor))
-            for item in page["items"]:
-                yield item
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return
-
-    async def _stream_events(self, job_id: str, reader: EventReader) -> AsyncIterator[Event]:
-        call = calls.events(job_id, reader.last_id)
-        try:
-            with arguments(call) as given:
-                async with self._http.stream(**given, timeout=STREAM_TIMEOUT) as response:
-                    if not response.is_success:
-                        await response.aread()
-                        raise refusal(response)
-                    async for line in response.aiter_lines():
-                        event = reader.feed(line)
-                        if event is not None:
-                            yield event
-        except httpx.TransportError as error:
-            raise ServiceUnreachable.at(self.base_url, error) from error
-
-    async def _has_ended(self, job_id: str, seen: int) -> bool:
-        """Whether the job has ended and all that happened to it was seen."""
-        job = await self.job(job_id)
-        return job["state"] in ENDED_STATES and seen >= job["last_event"]
-
-    async def _fetch(self, step: Fetch) -> None:
-        try:
-            with arguments(step.call) as given:
-                async with self._http.stream(**given, timeout=STREAM_TIMEOUT) as response:
-                    if not response.is_success:
-                        await response.aread()
-                        raise refusal(response)
-                    step.into.begin(response)
-                    async for chunk in response.aiter_raw():
-                        step.into.write(chunk)
-        except httpx.TransportError as error:
-            raise ServiceUnreachable.at(self.base_url, error) from error

@@ -1,61 +1,25 @@
-"""Client: the REST API for blocking code."""
+"""Client: the REST API for blocking code, in JSON."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
-
-import httpx
+from typing import Any
 
 from app.client import answers, calls
-from app.client.calls import Call
-from app.client.connection import DEFAULT_URL, STREAM_TIMEOUT, Patience, arguments, options
-from app.client.errors import ServiceError, ServiceUnreachable, refusal
-from app.client.events import ENDED_STATES, Event, EventReader
-from app.client.operations import (
-    PATIENCE_SECONDS,
-    RETRY_SECONDS,
-    compare_weights,
-    download_file,
-    submit_folds,
-)
-from app.client.steps import Fetch, Pause, Step, Steps, Walk, Work
-from app.client.upload import OnProgress, upload_file
-
-Answer = TypeVar("Answer")
+from app.client.blocking import Blocking
+from app.client.calls import OnProgress
+from app.client.connection import Patience
+from app.client.events import Event, EventReader
+from app.client.export import export_checkpoint
+from app.client.operations import compare_weights, download_file, submit_folds
+from app.client.upload import upload_file
 
 
-class Client:
+class Client(Blocking):
     """A connection to one Caliper service; a context manager.
 
     Every method raises ServiceError where the service refuses, ServiceUnreachable where it does not answer.
     Answers are the JSON values that /docs describes, typed in app.client.answers.
     """
-
-    def __init__(
-        self,
-        base_url: str = DEFAULT_URL,
-        *,
-        headers: Mapping[str, str] | None = None,
-        patience_seconds: float = PATIENCE_SECONDS,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self.base_url = base_url.rstrip("/")
-        self._patience = patience_seconds
-        self._http = httpx.Client(transport=transport, **options(self.base_url, dict(headers or {})))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._http.close()
 
     def estimate(self, obs_dim: int, hidden_dims: Sequence[int], **more: Any) -> answers.SizedNetwork:
         """Size a network and its training; `more` are further parameters of GET /estimate."""
@@ -65,15 +29,38 @@ class Client:
         """The GPU tiers with their default networks."""
         return self._json(calls.tiers())
 
+    def keep_calibration(self, measured: Mapping[str, Any]) -> answers.CalibrationView:
+        """Register what a device was measured to do; `measured` is what `caliper calibrate --json` writes."""
+        return self._json(calls.keep_calibration(measured))
+
+    def calibration(self, id_or_device: str) -> answers.CalibrationDetail:
+        """One calibration, or the latest of a device."""
+        return self._json(calls.calibration(id_or_device))
+
+    def calibrations(self, **filters: Any) -> Iterator[answers.CalibrationView]:
+        """All calibrations, the newest entries first; `device="…"` leaves the others out."""
+        return self._pages(calls.calibrations, filters)
+
     def recommendation(self, **about: Any) -> answers.Recommendation:
         """Networks that suit a use case, data size and machine; `about` as GET /recommendation takes it."""
         return self._json(calls.recommendation(about))
 
     def upload_dataset(
-        self, file: Path, *, name: str, declarations: Mapping[str, Any], source: str = "", licence: str = ""
+        self,
+        file: Path,
+        *,
+        name: str,
+        declarations: Mapping[str, Any],
+        source: str = "",
+        licence: str = "",
+        on_progress: OnProgress | None = None,
     ) -> answers.DatasetView:
-        """Send a CSV or Parquet file of bars; `declarations` are the fields of app.market Declarations."""
-        return self._json(calls.upload_dataset(file, name, declarations, source, licence))
+        """Send a CSV or Parquet file of bars; `declarations` are the fields of app.market Declarations.
+
+        `on_progress` is told the bytes that were sent and those in all.
+        """
+        fields = {"name": name, **declarations, "source": source, "licence": licence}
+        return self._json(calls.upload_dataset(file, fields, on_progress))
 
     def datasets(self, **filters: Any) -> Iterator[answers.DatasetView]:
         """All datasets, newest first."""
@@ -82,6 +69,30 @@ class Client:
     def dataset(self, id_or_name: str) -> answers.DatasetView:
         """One dataset."""
         return self._json(calls.dataset(id_or_name))
+
+    def dataset_chart(self, id_or_name: str) -> str:
+        """A dataset's price chart, as SVG."""
+        return self._send(calls.dataset_chart(id_or_name)).text
+
+    def delete_dataset(self, id_or_name: str) -> None:
+        """Hide a dataset from new jobs; jobs that trained on it can no longer be resumed."""
+        self._send(calls.delete_dataset(id_or_name))
+
+    def check_dataset(
+        self, file: Path, *, declarations: Mapping[str, Any], name: str = ""
+    ) -> answers.DatasetCheck:
+        """Read bars as an upload would be read, and keep nothing; ServiceError lists every breach."""
+        return self._json(calls.check_dataset(file, {"name": name, **declarations}))
+
+    def splits(
+        self, id_or_name: str, *, lookback: int | None = None, folds: int | None = None
+    ) -> answers.SplitReport:
+        """Training, validation and test of a job on this dataset alone."""
+        return self._json(calls.splits(id_or_name, lookback, folds))
+
+    def preview_job(self, spec: Mapping[str, Any]) -> answers.JobPreview:
+        """What `submit_job` would make of this spec, refused where that would refuse it; nothing is queued."""
+        return self._json(calls.preview_job(spec))
 
     def submit_job(self, spec: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.JobDetail:
         """Queue a training job; `spec` holds the fields of JobSpec."""
@@ -111,10 +122,14 @@ class Client:
         return self._json(calls.resume(job_id))
 
     def metrics(
-        self, job_id: str, names: Sequence[str] = (), after_step: int | None = None
+        self,
+        job_id: str,
+        names: Sequence[str] = (),
+        after_step: int | None = None,
+        spread: int | None = None,
     ) -> answers.MetricPoints:
-        """Measured values of a job by step."""
-        return self._json(calls.metrics(job_id, names, after_step))
+        """Measured values of a job by step; of about `spread` steps over the whole run, where given."""
+        return self._json(calls.metrics(job_id, names, after_step, spread))
 
     def evaluation(self, job_id: str) -> answers.JobReport:
         """How a job's policy was judged; ServiceError with code `conflict` until it has ended well."""
@@ -128,32 +143,19 @@ class Client:
         """The same as PNG: of one of the job's datasets, by id or name, else of its first."""
         return self._send(calls.evaluation_picture(job_id, dataset)).content
 
-    def log(self, job_id: str) -> str:
-        """The log of a job's attempts."""
-        return self._send(calls.log(job_id)).text
+    def log(self, job_id: str, tail: int | None = None) -> str:
+        """The log of a job's attempts, or its last lines."""
+        return self._send(calls.log(job_id, tail)).text
 
-    def events(self, job_id: str, *, after: int = 0) -> Iterator[Event]:
+    def events(
+        self, job_id: str, *, after: int = 0, on_break: Callable[[str], None] = lambda _: None
+    ) -> Iterator[Event]:
         """What happens to a job, each event once and in order, until the job has ended.
 
-        A broken connection is opened again from the last event that was seen; ServiceUnreachable once the
-        service was silent for `patience_seconds`.
+        A broken connection is opened again from the last event that was seen, and `on_break` is told why it
+        broke; ServiceUnreachable once the service was silent for `patience_seconds`.
         """
-        reader, patience = EventReader(after), Patience(self._patience)
-        while True:
-            seen, heard = reader.last_id, reader.lines
-            reader.restart()
-            try:
-                yield from self._stream_events(job_id, reader)
-                if self._has_ended(job_id, reader.last_id):
-                    return
-                patience.renew()
-            except ServiceUnreachable:
-                if reader.lines > heard:
-                    patience.renew()
-                if patience.is_over():
-                    raise
-            if reader.last_id == seen:
-                time.sleep(reader.retry_seconds or RETRY_SECONDS)
+        return self._follow(job_id, EventReader(after), on_break)
 
     def inspect_checkpoint(self, file: Path) -> answers.CheckpointReport:
         """What is in a checkpoint file, read by the service without running or storing it."""
@@ -185,12 +187,35 @@ class Client:
         """One checkpoint, with its report."""
         return self._json(calls.checkpoint(id_or_alias))
 
-    def download(self, id_or_alias: str, target: Path) -> Path:
+    def label_checkpoint(
+        self,
+        id_or_alias: str,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] | None = None,
+        aliases: Sequence[str] | None = None,
+    ) -> answers.CheckpointDetail:
+        """Replace a checkpoint's name, tags or aliases; None leaves them. An alias moves here from another."""
+        labels = {"name": name, "tags": tags, "aliases": aliases}
+        return self._json(calls.label_checkpoint(id_or_alias, labels))
+
+    def delete_checkpoint(self, id_or_alias: str) -> None:
+        """Forget a checkpoint and free its aliases."""
+        self._send(calls.delete_checkpoint(id_or_alias))
+
+    def download(self, id_or_alias: str, target: Path, *, on_progress: OnProgress = lambda *_: None) -> Path:
         """Fetch a checkpoint's file: resumed where it broke off, verified by sha256, in place only when whole.
 
-        Raises ServiceError with code `corrupt_download` where the bytes are not those of the hash.
+        `on_progress` is told the bytes that have arrived and those in all. Raises ServiceError with code `corrupt_download` where the bytes are not those of the hash.
         """
-        return self._walk(download_file(id_or_alias, target, Patience(self._patience)))
+        return self._walk(download_file(id_or_alias, target, Patience(self._patience), on_progress))
+
+    def export(self, id_or_alias: str, kind: str, target: Path) -> Path:
+        """Fetch a checkpoint's policy as `onnx`, `safetensors`, `sb3` or `torch` (the weights alone).
+
+        In place only when whole. Raises ServiceError with code `not_exportable` where the format cannot hold it.
+        """
+        return self._walk(export_checkpoint(id_or_alias, kind, target))
 
     def diff(self, left: str, right: str) -> answers.CheckpointDiff:
         """How two registered checkpoints differ, and whether weights load across."""
@@ -214,97 +239,18 @@ class Client:
         """The workers that consume."""
         return self._json(calls.workers())
 
+    def health(self) -> answers.Health:
+        """That the process lives; asks no other part of the service."""
+        return self._json(calls.health())
+
+    def measurements(self) -> str:
+        """What Prometheus reads, as text."""
+        return self._send(calls.measurements()).text
+
+    def queue(self) -> answers.QueueState:
+        """What runs on each tier, what waits, and why."""
+        return self._json(calls.queue())
+
     def ready(self) -> answers.Readiness:
         """Return when the service can take and run jobs; ServiceError says what is missing."""
         return self._json(calls.ready())
-
-    def _json(self, call: Call[Answer]) -> Answer:
-        return cast("Answer", self._send(call).json())
-
-    def _send(self, call: Call[Any]) -> httpx.Response:
-        """Send a call; one that may be repeated is, once, where a kept connection turned out to be closed."""
-        try:
-            response = self._request(call)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-            if not call.repeatable:
-                raise ServiceUnreachable.at(self.base_url, error) from error
-            try:
-                response = self._request(call)
-            except httpx.TransportError as again:
-                raise ServiceUnreachable.at(self.base_url, again) from again
-        except httpx.TransportError as error:
-            raise ServiceUnreachable.at(self.base_url, error) from error
-        if not response.is_success:
-            raise refusal(response)
-        return response
-
-    def _request(self, call: Call[Any]) -> httpx.Response:
-        with arguments(call) as given:
-            return self._http.request(**given)
-
-    def _walk(self, steps: Steps[Answer]) -> Answer:
-        walk = Walk(steps)
-        while walk.step is not None:
-            try:
-                answer = self._take(walk.step)
-            except ServiceError as error:
-                walk.fail(error)
-            else:
-                walk.go_on(answer)
-        return walk.result
-
-    def _take(self, step: Step) -> Any:
-        if isinstance(step, Pause):
-            return time.sleep(step.seconds)
-        if isinstance(step, Work):
-            return step.do()
-        if isinstance(step, Fetch):
-            return self._fetch(step)
-        return self._json(step)
-
-    def _pages(
-        self,
-        ask: Callable[[Mapping[str, Any], str | None], Call[answers.Page[Answer]]],
-        filters: Mapping[str, Any],
-    ) -> Iterator[Answer]:
-        cursor: str | None = None
-        while True:
-            page = self._json(ask(filters, cursor))
-            yield from page["items"]
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return
-
-    def _stream_events(self, job_id: str, reader: EventReader) -> Iterator[Event]:
-        call = calls.events(job_id, reader.last_id)
-        try:
-            with arguments(call) as given, self._http.stream(**given, timeout=STREAM_TIMEOUT) as response:
-                if not response.is_success:
-                    response.read()
-                    raise refusal(response)
-                for line in response.iter_lines():
-                    event = reader.feed(line)
-                    if event is not None:
-                        yield event
-        except httpx.TransportError as error:
-            raise ServiceUnreachable.at(self.base_url, error) from error
-
-    def _has_ended(self, job_id: str, seen: int) -> bool:
-        """Whether the job has ended and all that happened to it was seen."""
-        job = self.job(job_id)
-        return job["state"] in ENDED_STATES and seen >= job["last_event"]
-
-    def _fetch(self, step: Fetch) -> None:
-        try:
-            with (
-                arguments(step.call) as given,
-                self._http.stream(**given, timeout=STREAM_TIMEOUT) as response,
-            ):
-                if not response.is_success:
-                    response.read()
-                    raise refusal(response)
-                step.into.begin(response)
-                for chunk in response.iter_raw():
-                    step.into.write(chunk)
-        except httpx.TransportError as error:
-            raise ServiceUnreachable.at(self.base_url, error) from error

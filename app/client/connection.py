@@ -1,11 +1,14 @@
-"""How both clients talk: address, time limits, streamed uploads."""
+"""How both clients talk: address, time limits, streamed uploads, when a request is sent again."""
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -28,13 +31,39 @@ DEFAULT_URL = "http://127.0.0.1:8400"
 """Where `caliper serve` listens unless told otherwise."""
 
 
-def options(base_url: str, headers: dict[str, str] | None) -> dict[str, Any]:
+RETRIES = 3
+"""How often a request is sent again by default."""
+
+RETRY_PAUSES = (0.0, 0.25, 0.75)
+"""Seconds before each time that a request is sent again; the last one for all further times."""
+
+HEADERS = {"User-Agent": "caliper-client", "Accept": "application/json"}
+"""Headers of every request, unless the caller names others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where requests go, and what each of them carries."""
+
+    url: str
+    """The service's address, without a slash at its end."""
+    headers: Mapping[str, str]
+    """Headers of every request."""
+
+
+def address_of(base_url: str | None, own: httpx.URL | None, headers: Mapping[str, str] | None) -> Address:
+    """The address that was asked for, else the caller's own httpx client's, CALIPER_URL's, or this machine's."""
+    url = base_url or str(own or "") or os.environ.get("CALIPER_URL") or DEFAULT_URL
+    return Address(url.rstrip("/"), {**HEADERS, **(headers or {})})
+
+
+def options(address: Address, timeout: float | httpx.Timeout | None) -> dict[str, Any]:
     """What httpx's clients are built with."""
-    url = httpx.URL(base_url)
+    url = httpx.URL(address.url)
     return {
         "base_url": url,
-        "timeout": TIMEOUT,
-        "headers": {"User-Agent": "caliper-client", "Accept": "application/json", **(headers or {})},
+        "headers": dict(address.headers),
+        "timeout": TIMEOUT if timeout is None else timeout,
         "follow_redirects": False,
         # This machine is never reached through a proxy that the environment may name.
         "trust_env": not is_loopback(url.host),
@@ -50,16 +79,17 @@ def is_loopback(host: str) -> bool:
 
 
 @contextlib.contextmanager
-def arguments(call: Call[Any]) -> Iterator[dict[str, Any]]:
+def arguments(call: Call[Any], address: Address) -> Iterator[dict[str, Any]]:
     """The keyword arguments of httpx for a call; its files are open within."""
-    given: dict[str, Any] = {"method": call.method, "url": call.path, "headers": dict(call.headers)}
+    headers = {**address.headers, **call.headers}
+    given: dict[str, Any] = {"method": call.method, "url": address.url + call.path, "headers": headers}
     if call.params:
         given["params"] = call.query()
     if call.body is not None:
         given["json"] = call.body
     with contextlib.ExitStack() as stack:
         if call.files:
-            opened = {field: stack.enter_context(path.open("rb")) for field, path in call.files.items()}
+            opened = {field: stack.enter_context(_opened(call, path)) for field, path in call.files.items()}
             given["files"] = {field: (call.files[field].name, file) for field, file in opened.items()}
             given["data"] = dict(call.form)
             given["timeout"] = UPLOAD_TIMEOUT
@@ -71,6 +101,40 @@ def arguments(call: Call[Any]) -> Iterator[dict[str, Any]]:
             given["content"] = blocks(call.part)
             given["timeout"] = UPLOAD_TIMEOUT
         yield given
+
+
+@contextlib.contextmanager
+def _opened(call: Call[Any], path: Path) -> Iterator[Any]:
+    with path.open("rb") as file:
+        yield file if call.on_progress is None else WatchedFile(file, call.on_progress)
+
+
+class WatchedFile:
+    """An open file that tells how much of it was read; as much of the file protocol as httpx asks for."""
+
+    def __init__(self, file: BinaryIO, on_progress: Callable[[int, int], None]) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self._on_progress = on_progress
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        content = self._file.read(size)
+        if content:
+            self._on_progress(self._file.tell(), self._size)
+        return content
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a byte."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The next byte's number."""
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        """The operating system's number of the file."""
+        return self._file.fileno()
 
 
 def _fields(form: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -93,6 +157,29 @@ async def awaited_blocks(part: FilePart) -> AsyncIterator[bytes]:
     reading = blocks(part)
     while block := await asyncio.to_thread(next, reading, b""):
         yield block
+
+
+class Retry:
+    """Whether and when a request whose connection failed is sent again.
+
+    A refused connection carried nothing, so any request may follow it; after a broken one only a request that
+    does no more when it arrives twice. A service that is silent until the time limit is not asked again, nor is
+    a part of an upload sent again before the service was asked how much of it has arrived.
+    """
+
+    def __init__(self, call: Call[Any], retries: int) -> None:
+        self._repeatable = call.repeatable
+        self._left = 0 if call.part is not None else retries
+        self._pauses = iter(RETRY_PAUSES)
+
+    def pause_after(self, error: httpx.TransportError) -> float | None:
+        """Seconds until the request is sent again; None where it is not."""
+        refused = isinstance(error, httpx.ConnectError)
+        broken = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
+        if self._left <= 0 or not (refused or (broken and self._repeatable)):
+            return None
+        self._left -= 1
+        return next(self._pauses, RETRY_PAUSES[-1])
 
 
 class Patience:

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.client import calls
 from app.client.answers import JobDetail, WeightsDiff
+from app.client.calls import OnProgress
 from app.client.connection import Patience
 from app.client.errors import ServiceError, ServiceUnreachable
 from app.client.steps import Fetch, Pause, Steps, Work
@@ -26,10 +27,12 @@ RETRY_SECONDS = 1.0
 """Pause before a download is gone on with, or a stream opened again where the service names none."""
 
 
-def download_file(id_or_alias: str, target: Path, patience: Patience) -> Steps[Path]:
+def download_file(
+    id_or_alias: str, target: Path, patience: Patience, on_progress: OnProgress = lambda *_: None
+) -> Steps[Path]:
     """Fetch a checkpoint's file: resumed where it broke off, verified, in place only when it is whole."""
     row = yield calls.checkpoint(id_or_alias)
-    download = Download(target, sha256=row["sha256"], size=row["bytes"])
+    download = Download(target, sha256=row["sha256"], size=row["bytes"], on_progress=on_progress)
     while download.missing:
         before = download.received
         call = calls.checkpoint_file(str(row["id"]), download.sha256, before)

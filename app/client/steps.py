@@ -6,11 +6,12 @@ returns the result; it neither talks to the network nor waits by itself.
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import httpx
 
 from app.client.calls import Call
 from app.client.errors import ServiceError
-from app.client.transfer import Download
 
 Answer = TypeVar("Answer")
 
@@ -31,13 +32,25 @@ class Work:
     """What is done."""
 
 
+class Incoming(Protocol):
+    """Where the bytes of an answer go."""
+
+    def begin(self, response: httpx.Response) -> None:
+        """The answer has begun."""
+        ...
+
+    def write(self, chunk: bytes) -> None:
+        """Some of its bytes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Stream a call's answer into a download; the answer is None."""
+    """Stream a call's answer into a file; the answer is None."""
 
     call: Call[bytes]
     """What is asked for."""
-    into: Download
+    into: Incoming
     """Where it goes."""
 
 

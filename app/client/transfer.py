@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from app.client.calls import OnProgress
 from app.client.errors import ServiceError
 
 CHUNK_BYTES = 1 << 20
@@ -15,10 +16,13 @@ CHUNK_BYTES = 1 << 20
 class Download:
     """A file on its way to `target`; its part file is named by the hash, so a later run goes on with it."""
 
-    def __init__(self, target: Path, *, sha256: str, size: int) -> None:
+    def __init__(
+        self, target: Path, *, sha256: str, size: int, on_progress: OnProgress = lambda *_: None
+    ) -> None:
         self.target = target
         self.sha256 = sha256
         self.size = size
+        self._on_progress = on_progress
         self._part = target.with_name(f".{target.name}.{sha256[:16]}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
         self._part.touch()
@@ -51,6 +55,7 @@ class Download:
             file.write(chunk)
         if self.received > self.size:
             raise self._corrupt(f"more than the announced {self.size:,} bytes arrived")
+        self._on_progress(self.received, self.size)
 
     def require_whole(self) -> None:
         """Raise where the service ended an answer before the last byte, without an error."""

@@ -1,14 +1,14 @@
 """A checkpoint file on its way to the service: a large one part after part, from wherever the last one broke off."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.client import calls
 from app.client.answers import CheckpointDetail
-from app.client.calls import Call, FilePart
+from app.client.calls import Call, FilePart, OnProgress
 from app.client.connection import Patience
 from app.client.errors import ServiceError, ServiceUnreachable
 from app.client.steps import Pause, Steps, Work
@@ -20,9 +20,6 @@ RETRY_SECONDS = 1.0
 """Pause before a service that does not answer is tried again."""
 
 CONFLICT = 409
-
-OnProgress = Callable[[int, int], None]
-"""Told the bytes that have arrived, and those in all."""
 
 
 def upload_file(
@@ -39,7 +36,9 @@ def upload_file(
     """
     size = file.stat().st_size
     if size <= PART_BYTES:
-        stored: CheckpointDetail = yield calls.upload_checkpoint(file, name, tags, idempotency_key)
+        stored: CheckpointDetail = yield calls.upload_checkpoint(
+            file, name, tags, idempotency_key, on_progress
+        )
         return stored
     sha256 = yield Work(partial(_hash, file))
     upload = yield from _patiently(calls.begin_upload(name, size, sha256), patience)

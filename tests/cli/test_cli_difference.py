@@ -141,6 +141,24 @@ def test_a_dangerous_checkpoint_of_a_service_gives_exit_code_2(
     assert done.exit_code == 2
     assert "✗ do not load it: would call os.system" in done.stdout
     assert caliper("inspect", f"{URL}/live", "--json").exit_code == 2
+    row["report"]["optimizer"] = {
+        **(row["report"]["optimizer"] or {}),
+        "kind": "adam",
+        "steps": 1,
+        "complete": True,
+    }
+    told = {"severity": "high", "location": "data#lr_schedule", "explanation": "lr_schedule holds a function"}
+    made = {"severity": "high", "location": "data#lr_schedule@9", "explanation": "would call make_function"}
+    system = row["report"]["findings"][0]
+    for others, headline in (([], "lr_schedule holds a function"), ([system], "would call os.system")):
+        row["report"]["findings"] = [
+            {"code": "would_call", **made},
+            {"code": "pickled_function", **told},
+            *others,
+        ]
+        shown = caliper("inspect", f"{URL}/live").stdout
+        assert f"✗ do not load it: {headline}" in shown
+        assert "adam, 1 step, complete" in shown
 
 
 @pytest.mark.parametrize("url", ["http://caliper.test", "https://x/checkpoints/", "http://x/model.pt"])
@@ -181,7 +199,7 @@ def test_a_file_is_compared_with_a_service_s_checkpoint(caliper: CommandLine, pa
 
 def test_help_tells_the_exit_codes(caliper: CommandLine) -> None:
     text = " ".join(caliper("inspect", "--help").stdout.split())
-    assert "2: a finding of high severity" in text
+    assert "2 a finding of high severity" in text
     assert "FILE|URL" in text
 
 
@@ -197,4 +215,4 @@ def test_an_upload_that_is_stopped_says_how_to_go_on(
     done = caliper("checkpoints", "upload", tmp_path / "a.pt")
     assert done.exit_code == 130
     assert "25%  2.0 MB of 8.0 MB" in done.stderr
-    assert "keeps the 2.0 MB that arrived: the same command goes on" in done.stderr
+    assert "stopped after 2.0 MB; the service keeps what arrived: the same command goes on" in done.stderr

@@ -9,64 +9,6 @@ from typing import Any
 import pytest
 from command_line import CommandLine
 
-from app.network.config import PPOConfig
-from app.network.estimate import estimate
-from app.network.shape import NetworkShape
-
-
-def test_estimate_shows_what_the_network_room_computes(caliper: CommandLine) -> None:
-    done = caliper("estimate", "--obs-dim", 5300, "--hidden", "2048,1024,512,256")
-    assert done.exit_code == 0
-    assert "5,300 → 2,048 → 1,024 → 512 → 256 → 3" in done.stdout
-    assert "13,643,908 parameters" in done.stdout
-    assert "13,639,680 (-0.03 %)" in done.stdout
-    assert "79.6 %" in done.stdout
-    shape = NetworkShape(5300, (2048, 1024, 512, 256))
-    wanted = estimate(shape, PPOConfig(hidden_dims=(2048, 1024, 512, 256)))
-    assert f"{wanted.disk.checkpoint.bytes:,}" in done.stdout
-    assert f"{wanted.memory.total_bytes:,}" in done.stdout
-
-
-def test_estimate_marks_the_cards_that_are_too_small(caliper: CommandLine) -> None:
-    done = caliper("estimate", "--hidden", "65536,16384", "--num-envs", 16)
-    lines = {
-        line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if line.startswith(("✓", "✗"))
-    }
-    assert lines["low"] == "✗"
-    assert lines["h100"] == "✓"
-
-
-def test_estimate_as_json_is_the_apis_answer(caliper: CommandLine) -> None:
-    answer = json.loads(caliper("estimate", "--hidden", "64", "--layer-norm", "--gaussian", "--json").stdout)
-    shape = NetworkShape(5300, (64,), 3, "gaussian", layer_norm=True)
-    assert answer["parameters"] == shape.parameters
-    assert answer["action_kind"] == "gaussian"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--hidden", "512,x"), "'512,x' are no layer widths"),
-        (("--obs-dim", "0"), "obs_dim is 0"),
-        (("--precision", "fp8"), "precision is 'fp8'"),
-        (("--num-minibatches", "7"), "num_minibatches=7 does not divide"),
-        (("--hidden", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"), "exceeds the limit of 16"),
-    ],
-)
-def test_what_cannot_be_estimated_is_said_in_a_message(
-    caliper: CommandLine, arguments: Any, message: Any
-) -> None:
-    done = caliper("estimate", *arguments)
-    assert done.exit_code == 1
-    assert done.stdout == ""
-    assert message in done.stderr
-    assert "hint" in done.stderr or "limit" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_unknown_options_are_wrong_usage(caliper: CommandLine) -> None:
-    assert caliper("estimate", "--hiden", "64").exit_code == 2
-
 
 def test_inspect_shows_the_network_and_its_basis(caliper: CommandLine, checkpoint_files: list[Path]) -> None:
     done = caliper("inspect", checkpoint_files[0])

@@ -55,7 +55,7 @@ def test_no_arguments_show_the_help() -> None:
     [
         (("estimate", "--hidden", "64"), 0),
         (("estimate", "--hidden", "0"), 1),
-        (("workers", "--url", "http://127.0.0.1:1"), 1),
+        (("workers", "--url", "http://127.0.0.1:1"), 3),
         (("nonsense",), 2),
         (("train",), 2),
     ],

@@ -1,6 +1,5 @@
 """Commands that talk to a service: what they ask, what they show, how they fail."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Never
@@ -9,60 +8,7 @@ import httpx
 import pytest
 from command_line import CommandLine
 from fake_service import Turns, job, problem, serve_range, stream
-
-SPAN = {
-    "name": "test",
-    "first_bar": "2017-01-03T14:30:00Z",
-    "last_bar": "2018-08-27T14:30:00Z",
-    "policy": {"total_return": -0.123, "sharpe": -0.4, "max_drawdown": -0.2, "trades": 1234},
-    "buy_and_hold": {"total_return": 0.25, "sharpe": 1.5, "max_drawdown": -0.1, "trades": 1},
-    "sma_cross": {"total_return": 0.1, "sharpe": None, "max_drawdown": 0.0, "trades": 0},
-}
-RESULT = {
-    "checkpoint_id": "checkpoint_1",
-    "global_step": 100,
-    "evaluation": {
-        "before_costs": False,
-        "spans": [SPAN],
-        "verdict": ["On test the policy did worse than buy & hold."],
-    },
-}
-CHECKPOINT = {
-    "id": "checkpoint_1",
-    "name": "demo",
-    "kind": "final",
-    "tags": ["daily"],
-    "aliases": ["live"],
-    "hidden_dims": [256, 128, 64],
-    "step": 1000,
-    "bytes": 5,
-    "predicted_bytes": 5,
-    "sha256": hashlib.sha256(b"bytes").hexdigest(),
-    "report": None,
-}
-DATASET = {
-    "id": "dataset_1",
-    "name": "googl",
-    "rows": 2335,
-    "bar_seconds": 86400,
-    "starts_at": "2009-05-22T13:30:00Z",
-    "ends_at": "2018-08-29T13:30:00Z",
-    "declarations": {"calendar": "XNYS"},
-    "report": {"warnings": [{"code": "W_JUMP", "message": "a jump"}]},
-}
-PROGRESS = {
-    "global_step": 50,
-    "total_timesteps": 100,
-    "steps_per_second": 10.0,
-    "seconds_left": 5.0,
-    "policy_loss": 0.5,
-}
-COSTS = "fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=0"
-EVENTS = (
-    (1, "state", {"state": "running", "worker": "gpu-1"}),
-    (2, "progress", PROGRESS),
-    (3, "state", {"state": "succeeded"}),
-)
+from played_answers import CHECKPOINT, COSTS, DATASET, EVENTS, PROGRESS, RESULT
 
 
 def served(caliper: CommandLine, **values: Any) -> None:
@@ -184,6 +130,39 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     assert done.exit_code == 130
     assert "caliper jobs watch job_1" in done.stderr
     assert "POST /jobs/job_1/cancel" not in caliper.service.paths()
+
+
+def test_the_way_back_names_the_service_where_it_is_not_the_usual_one(
+    caliper: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake service's address is not the default: the line that is shown must reach it when it is copied."""
+    served(caliper)
+
+    def interrupt(*_args: Any, **_options: Any) -> Never:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.cli.train.follow_events", interrupt)
+    line = "caliper jobs watch job_1 --url http://caliper.test\n"
+    assert line in caliper("jobs", "watch", "job_1").stderr
+    monkeypatch.setenv("CALIPER_URL", "http://caliper.test/")
+    assert "caliper jobs watch job_1\n" in caliper("jobs", "watch", "job_1").stderr
+
+
+def test_a_job_is_not_watched_where_the_service_is_down_and_one_that_breaks_off_says_so(
+    caliper: CommandLine,
+) -> None:
+    caliper.service.answers["GET /jobs/job_1"] = httpx.ConnectError("refused")
+    done = caliper("jobs", "watch", "job_1")
+    assert done.exit_code == 3
+    assert "watch it again:                 caliper jobs watch job_1" in done.stderr
+    refused = httpx.ConnectError("refused")
+    caliper.service.answers |= {
+        "GET /jobs/job_1": job(last_event=3, result=RESULT, checkpoints=[CHECKPOINT]),
+        "GET /jobs/job_1/events": Turns(refused, refused, stream(*EVENTS)),
+    }
+    done = caliper("jobs", "watch", "job_1")
+    assert done.exit_code == 0
+    assert done.stderr.count("no service answers at http://caliper.test; trying again …") == 1
 
 
 def test_a_refused_job_is_a_message_with_its_hint(caliper: CommandLine) -> None:
@@ -352,7 +331,7 @@ def test_what_the_service_says_is_no_markup(caliper: CommandLine) -> None:
 def test_an_unreachable_service_is_one_clear_message(caliper: CommandLine) -> None:
     caliper.service.answers["GET /workers"] = httpx.ConnectError("refused")
     done = caliper("workers")
-    assert done.exit_code == 1
+    assert done.exit_code == 3
     assert "no service answers at http://caliper.test" in done.stderr
     assert "caliper serve" in done.stderr
 

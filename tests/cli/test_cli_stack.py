@@ -1,5 +1,6 @@
 """serve and demo: what they start, and the exit codes of how they end."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,18 @@ def test_serve_says_what_it_starts_and_where(
     assert "api: starting" in done.stderr
     assert "http://127.0.0.1:9000/docs" in done.stderr
     assert (stack.settings.port, stack.settings.data_dir) == (9000, tmp_path / "here")
+
+
+def test_serve_tells_programs_its_address_in_one_line(
+    caliper: CommandLine, stack: type[FakeStack], tmp_path: Path
+) -> None:
+    done = caliper("serve", "--data-dir", tmp_path, "--port", 9000, "--json")
+    assert json.loads(done.stdout) == {
+        "url": "http://127.0.0.1:9000",
+        "data_dir": str(tmp_path),
+        "logs_dir": str(tmp_path / "logs"),
+    }
+    assert done.stdout.count("\n") == 1
 
 
 def test_serve_takes_the_rest_from_the_environment(
@@ -109,6 +122,16 @@ def test_demo_numbers_its_steps_and_passes_its_options(
         "  size one",
         "    caliper estimate",
     ]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_demo_keeps_stdout_for_what_it_found(
+    caliper: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    play(monkeypatch, None)
+    done = caliper("demo", "--data-dir", tmp_path, "--json")
+    assert json.loads(done.stdout) == {"checks": ["a check"], "places": {"size one": "caliper estimate"}}
+    assert "1. Starting" in done.stderr
 
 
 @pytest.mark.usefixtures("handlers")

@@ -170,13 +170,65 @@ def test_a_read_is_sent_again_when_a_kept_connection_was_closed() -> None:
     assert service.client().tiers() == [{"name": "cpu"}]
 
 
-def test_a_submission_is_only_sent_again_under_an_idempotency_key() -> None:
-    answers = {"POST /jobs": Turns(httpx.RemoteProtocolError("closed"), {"id": "job_1"})}
+def test_a_submission_that_breaks_is_sent_again_under_the_same_key_and_makes_one_job() -> None:
+    """The answer may have been lost after the job was made: the key tells the service that it is the same wish."""
+    for key in (None, "k"):
+        service = FakeService({"POST /jobs": Turns(httpx.RemoteProtocolError("closed"), {"id": "job_1"})})
+        assert service.client().submit_job({}, idempotency_key=key) == {"id": "job_1"}
+        first, second = (request.headers["idempotency-key"] for request in service.asked)
+        assert first == second == (key or first)
+    fresh = [FakeService({"POST /jobs": {"id": "job_1"}}) for _ in range(2)]
+    keys = {each.client().submit_job({}) and each.asked[0].headers["idempotency-key"] for each in fresh}
+    assert len(keys) == 2
+
+
+def test_what_may_do_harm_twice_is_sent_once() -> None:
+    service = FakeService({"POST /jobs/job_1/cancel": Turns(httpx.ReadError("reset"), job("cancelled"))})
     with pytest.raises(ServiceUnreachable, match="broke"):
-        FakeService(answers).client().submit_job({})
-    service = FakeService(answers)
-    assert service.client().submit_job({}, idempotency_key="k") == {"id": "job_1"}
-    assert len(service.asked) == 2
+        service.client().cancel("job_1")
+    assert len(service.asked) == 1
+
+
+def test_a_refused_connection_is_tried_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("app.client.blocking.time.sleep", pauses.append)
+    refused = httpx.ConnectError("refused")
+    service = FakeService({"POST /jobs/job_1/cancel": Turns(refused, refused, job("cancelled"))})
+    assert service.client().cancel("job_1")["state"] == "cancelled"
+    for retries, waited in ((0, []), (1, [0.0]), (5, [0.0, 0.25, 0.75, 0.75, 0.75])):
+        pauses.clear()
+        service = FakeService({"GET /tiers": refused})
+        with pytest.raises(ServiceUnreachable):
+            service.client(retries=retries).tiers()
+        assert pauses == waited
+        assert len(service.asked) == retries + 1
+
+
+def test_a_silent_service_is_not_asked_again() -> None:
+    service = FakeService({"GET /tiers": httpx.ReadTimeout("silent")})
+    with pytest.raises(ServiceUnreachable):
+        service.client().tiers()
+    assert len(service.asked) == 1
+
+
+def test_an_own_httpx_client_brings_its_address_and_is_left_open() -> None:
+    service = FakeService({"GET /tiers": []})
+    own = httpx.Client(
+        base_url="http://own.test", transport=httpx.MockTransport(service), headers={"X-A": "1"}
+    )
+    with Client(http=own, headers={"Authorization": "Bearer s"}) as client:
+        assert client.base_url == "http://own.test"
+        assert client.tiers() == []
+    service.answers["GET /prefix/tiers"] = []
+    with Client("http://other.test/prefix/", http=own) as client:
+        assert client.tiers() == []
+    assert service.asked[1].url == "http://other.test/prefix/tiers"
+    assert not own.is_closed
+    asked = service.asked[0]
+    assert asked.url == "http://own.test/tiers"
+    assert (asked.headers["x-a"], asked.headers["authorization"]) == ("1", "Bearer s")
+    assert asked.headers["user-agent"] == "caliper-client"
+    own.close()
 
 
 def test_an_environment_proxy_is_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +293,7 @@ def test_events_of_an_ended_job_after_its_last_one_are_none() -> None:
     assert list(service.client().events("job_1", after=3)) == []
 
 
-def test_a_restarting_service_is_waited_for() -> None:
+def test_a_restarting_service_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     service = FakeService(
         {
             "GET /jobs/job_1/events": Turns(
@@ -253,8 +305,11 @@ def test_a_restarting_service_is_waited_for() -> None:
             "GET /jobs/job_1": job(last_event=3),
         }
     )
+    monkeypatch.setattr("app.client.blocking.RETRY_SECONDS", 0.0)
+    told: list[str] = []
     client = service.client()
-    assert [event.id for event in client.events("job_1")] == [1, 3]
+    assert [event.id for event in client.events("job_1", on_break=told.append)] == [1, 3]
+    assert ["broke" in told[0], "no service answers" in told[1], told[2]] == [True, True, "wait"]
 
 
 def test_patience_with_a_silent_service_ends() -> None:
@@ -279,7 +334,7 @@ def test_patience_counts_from_the_first_failure_not_from_the_last_event() -> Non
 
 def test_a_stream_that_says_nothing_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("app.client.client.time.sleep", pauses.append)
+    monkeypatch.setattr("app.client.blocking.time.sleep", pauses.append)
     quiet = httpx.Response(200, content=b"retry: 2500\n\n: still here\n\n")
     service = FakeService(
         {

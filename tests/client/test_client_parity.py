@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import inspect
+import json
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from urllib.parse import unquote
 
 import httpx
 import pytest
 from fake_service import URL, FakeService, Turns, problem, serve_range
 from running_service import Service, running, safetensors_file
 
-from app.client import AsyncClient, Client, ServiceError, answers
+from app.api.calibration_example import MEASURED
+from app.client import AsyncClient, Client, ServiceError, answers, calls
 from app.client import upload as uploading
 from app.main import create_app
 from app.registry.database import Database
@@ -86,7 +89,7 @@ def test_both_have_the_same_methods_with_the_same_parameters() -> None:
         return {name: inspect.signature(method) for name, method in found if not name.startswith("_")}
 
     ours, theirs = methods(Client), methods(AsyncClient)
-    assert len(ours) >= 25
+    assert len(ours) >= 33
     assert ours.keys() == theirs.keys()
     for name in ours:
         blocking, awaiting = (list(each[name].parameters.values()) for each in (ours, theirs))
@@ -106,10 +109,20 @@ def test_everything_that_can_be_asked_is_answered(connect: Any, service: Service
     ask = connect(service.url)
     has(ask("estimate", 12, (8, 4), num_minibatches=8), answers.SizedNetwork)
     has(ask("tiers")[0], answers.Tier)
+    measured = ask("keep_calibration", MEASURED)
+    has(measured, answers.CalibrationView)
+    has(ask("calibration", measured["device"]), answers.CalibrationDetail)
+    assert [row["id"] for row in ask("calibrations", device=measured["device"])] == [measured["id"]]
     has(ask("recommendation", rows=2335, obs_dim=5300, use_case="quick"), answers.Recommendation)
-    dataset = ask("upload_dataset", GOOGL, name="googl", declarations=DECLARED, licence="MIT")
+    sent: list[tuple[int, int]] = []
+    about = {"name": "googl", "declarations": DECLARED, "licence": "MIT"}
+    dataset = ask("upload_dataset", GOOGL, **about, on_progress=lambda *at: sent.append(at))
+    assert sent[-1] == (GOOGL.stat().st_size,) * 2
+    assert sent == sorted(sent)
     has(dataset, answers.DatasetView)
     assert ask("dataset", "googl")["id"] == dataset["id"] == ask("datasets")[0]["id"]
+    assert ask("dataset_chart", "googl").startswith("<svg")
+    has(ask("preview_job", SPEC), answers.JobPreview)
     job = ask("submit_job", SPEC, idempotency_key="k")
     has(job, answers.JobDetail)
     assert ask("job", job["id"])["id"] == job["id"]
@@ -121,6 +134,10 @@ def test_everything_that_can_be_asked_is_answered(connect: Any, service: Service
     has(ask("metrics", job["id"], ["entropy"], after_step=0), answers.MetricPoints)
     assert "cancelled" in ask("log", job["id"])
     assert ask("workers") == []
+    assert ask("health") == {"status": "ok"}
+    assert "caliper_" in ask("measurements")
+    assert ask("delete_dataset", dataset["id"]) is None
+    assert ask("datasets") == []
     with pytest.raises(ServiceError, match="not ready"):
         ask("ready")
 
@@ -143,13 +160,23 @@ def test_checkpoints_go_up_in_parts_come_down_and_are_compared(
     has(row, answers.CheckpointDetail)
     has(row["report"], answers.CheckpointReport)
     assert row["sha256"] == hashlib.sha256(large.read_bytes()).hexdigest()
-    other = ask("upload_checkpoint", small, name="s")
+    told.clear()
+    other = ask("upload_checkpoint", small, name="s", on_progress=lambda *at: told.append(at))
+    assert told[-1] == (small.stat().st_size,) * 2
     assert [found["id"] for found in ask("checkpoints", tag="a")] == [row["id"]]
     assert {found["id"] for found in ask("checkpoints")} == {row["id"], other["id"]}
     assert ask("checkpoint", row["id"]) == row
-    assert ask("download", row["id"], tmp_path / "copy").read_bytes() == large.read_bytes()
+    received: list[tuple[int, int]] = []
+    copy = ask("download", row["id"], tmp_path / "copy", on_progress=lambda *at: received.append(at))
+    assert copy.read_bytes() == large.read_bytes()
+    assert received[-1] == (size, size)
+    labelled = ask("label_checkpoint", row["id"], name="n", tags=["b", "c"], aliases=["live"])
+    assert (labelled["name"], sorted(labelled["tags"]), labelled["aliases"]) == ("n", ["b", "c"], ["live"])
+    assert ask("label_checkpoint", "live", aliases=[])["tags"] == labelled["tags"]
     has(ask("diff", row["id"], other["id"]), answers.CheckpointDiff)
     assert ask("diff_files", large, small)["weights_load"] is False
+    ask("delete_checkpoint", other["id"])
+    assert [found["id"] for found in ask("checkpoints")] == [row["id"]]
 
 
 def break_off(received: int, size: int) -> None:
@@ -198,13 +225,113 @@ def test_a_download_that_breaks_goes_on_and_patience_ends(connect: Any, tmp_path
 @both
 def test_a_kept_connection_that_was_closed_is_opened_again_where_that_does_no_harm(connect: Any) -> None:
     closed = httpx.RemoteProtocolError("Server disconnected without sending a response.")
-    service = FakeService({"GET /tiers": Turns(closed, []), "POST /jobs": Turns(closed, {"id": "job_1"})})
+    service = FakeService(
+        {
+            "GET /tiers": Turns(closed, []),
+            "POST /jobs": Turns(closed, {"id": "job_1"}),
+            "POST /jobs/job_1/resume": closed,
+            "PATCH /checkpoints/c1": Turns(closed, {"id": "c1"}),
+        }
+    )
     ask = connect(URL, transport=httpx.MockTransport(service))
     assert ask("tiers") == []
+    assert ask("submit_job", {}) == {"id": "job_1"}
+    keys = [request.headers["idempotency-key"] for request in service.asked[-2:]]
+    assert keys[0] == keys[1]
     with pytest.raises(ServiceError, match="broke"):
-        ask("submit_job", {})
-    service.answers["POST /jobs"] = {"id": "job_1"}
-    assert ask("submit_job", {}, idempotency_key="k") == {"id": "job_1"}
+        ask("resume", "job_1")
+    assert ask("label_checkpoint", "c1", tags=[]) == {"id": "c1"}
+    assert json.loads(service.asked[-1].content) == {"tags": []}
+
+
+@both
+def test_headers_of_the_callers_own_go_with_every_request(connect: Any) -> None:
+    service = FakeService({"GET /tiers": []})
+    ask = connect(URL, transport=httpx.MockTransport(service), headers={"Authorization": "Bearer secret"})
+    ask("tiers")
+    assert service.asked[0].headers["authorization"] == "Bearer secret"
+    assert service.asked[0].headers["accept"] == "application/json"
+
+
+@both
+def test_time_limits_are_the_callers(connect: Any) -> None:
+    service = FakeService({"GET /tiers": []})
+    connect(URL, transport=httpx.MockTransport(service), timeout=1.5)("tiers")
+    assert set(service.asked[0].extensions["timeout"].values()) == {1.5}
+
+
+def test_an_own_asynchronous_httpx_client_is_left_open() -> None:
+    service = FakeService({"GET /tiers": []})
+
+    async def run() -> None:
+        own = httpx.AsyncClient(base_url=URL, transport=httpx.MockTransport(service))
+        async with AsyncClient(http=own) as client:
+            assert await client.tiers() == []
+        assert not own.is_closed
+        await own.aclose()
+
+    asyncio.run(run())
+
+
+def test_every_operation_of_the_api_has_its_call(operations: set[str]) -> None:
+    """What the OpenAPI document offers, the client asks for; HEAD only says in short what GET says."""
+    asked = {_operation(call) for call in SAMPLES}
+    assert asked == operations
+
+
+def _operation(call: calls.Call[Any]) -> str:
+    """Method and path of a call, whose arguments were names in braces."""
+    return f"{call.method} {unquote(call.path)}"
+
+
+SAMPLES = (
+    calls.estimate(1, (1,), {}),
+    calls.tiers(),
+    calls.recommendation({}),
+    calls.keep_calibration({}),
+    calls.calibrations({}),
+    calls.calibration("{calibration_id}"),
+    calls.upload_dataset(GOOGL, {}),
+    calls.datasets({}),
+    calls.dataset("{dataset_id}"),
+    calls.dataset_chart("{dataset_id}"),
+    calls.check_dataset(GOOGL, {}),
+    calls.splits("{dataset_id}"),
+    calls.delete_dataset("{dataset_id}"),
+    calls.submit_job({}),
+    calls.preview_job({}),
+    calls.jobs({}),
+    calls.job("{job_id}"),
+    calls.cancel("{job_id}"),
+    calls.resume("{job_id}"),
+    calls.metrics("{job_id}"),
+    calls.evaluation("{job_id}"),
+    calls.evaluation_page("{job_id}"),
+    calls.evaluation_picture("{job_id}"),
+    calls.log("{job_id}"),
+    calls.events("{job_id}", 0),
+    calls.inspect_checkpoint(GOOGL),
+    calls.upload_checkpoint(GOOGL, ""),
+    calls.begin_upload("", 0, ""),
+    calls.upload("{upload_id}"),
+    calls.send_part("{upload_id}", calls.FilePart(GOOGL, 0, 0)),
+    calls.give_up_upload("{upload_id}"),
+    calls.checkpoints({}),
+    calls.checkpoint("{checkpoint_id}"),
+    calls.label_checkpoint("{checkpoint_id}", {}),
+    calls.delete_checkpoint("{checkpoint_id}"),
+    calls.checkpoint_file("{checkpoint_id}", "", 0),
+    calls.export("{checkpoint_id}", ""),
+    calls.diff("", ""),
+    calls.diff_files(GOOGL, GOOGL),
+    calls.begin_weights_diff("", ""),
+    calls.weights_diff("{diff_id}"),
+    calls.workers(),
+    calls.queue(),
+    calls.health(),
+    calls.ready(),
+    calls.measurements(),
+)
 
 
 def has(answer: Any, kind: Any) -> None:
@@ -216,13 +343,28 @@ TYPES = [kind for kind in vars(answers).values() if is_typeddict(kind) and kind 
 
 
 @pytest.fixture(scope="module")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     app = create_app(Settings(data_dir=tmp_path_factory.mktemp("openapi")))
-    document = app.openapi()
+    found: dict[str, Any] = app.openapi()
     app.state.parts.queue.close()
     app.state.parts.database.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def schemas(document: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = document["components"]["schemas"]
     return found
+
+
+@pytest.fixture(scope="module")
+def operations(document: dict[str, Any]) -> set[str]:
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method in {"get", "post", "put", "patch", "delete"}
+    }
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)

@@ -1,4 +1,4 @@
-"""How far an upload is, on stderr: a live bar in a terminal, a line now and then elsewhere."""
+"""How far an upload or a download is, on stderr: a live bar in a terminal, a line now and then elsewhere."""
 
 import time
 from types import TracebackType
@@ -14,12 +14,16 @@ LINE_SECONDS = 5.0
 
 BAR_WIDTH = 24
 
+SMALL_BYTES = 4 << 20
+"""What is smaller is there before a bar would help anybody."""
 
-class UploadProgress:
-    """Shows the bytes that have arrived; a context manager."""
 
-    def __init__(self, name: str) -> None:
+class TransferProgress:
+    """Shows the bytes that have arrived; a context manager, which says what is `kept` where Ctrl-C ends it."""
+
+    def __init__(self, name: str, kept: str = "") -> None:
         self._name = terminal.plain(name)
+        self._kept = kept
         self._console = terminal.err()
         self._live: Live | None = None
         self._said_at: float | None = None
@@ -34,20 +38,24 @@ class UploadProgress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+        if isinstance(error, KeyboardInterrupt):
+            terminal.say(self.parting)
 
     @property
     def parting(self) -> str:
         """What to say where the user breaks it off."""
-        if not self._size:
+        if not self._size or not self._kept:
             return "stopped"
-        kept = figures.short_size(self._received)
-        return f"stopped; the service keeps the {kept} that arrived: the same command goes on from there"
+        arrived = figures.short_size(self._received)
+        return f"stopped after {arrived}; {self._kept}: the same command goes on from there"
 
     def show(self, received: int, size: int) -> None:
         """Take note that so many bytes have arrived."""
         self._received, self._size = received, size
         self._began = self._began or (time.monotonic(), received)
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
+        if size < SMALL_BYTES:
+            return
+        if terminal.is_live(self._console):
             if self._live is None:
                 self._live = Live(console=self._console, refresh_per_second=8)
                 self._live.start()
@@ -62,7 +70,7 @@ class UploadProgress:
         return due
 
     def _line(self) -> Text:
-        share = self._received / self._size
+        share = self._received / max(1, self._size)
         filled = figures.bar(share, BAR_WIDTH)
         sizes = f"{figures.short_size(self._received)} of {figures.short_size(self._size)}"
         line = Text.assemble((filled, "cyan"), ("╌" * (BAR_WIDTH - len(filled)), "dim"))
