@@ -9,8 +9,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 JOBS ?= 2
 # Each test process gets one thread for PyTorch and polars: more would fight over the cores.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
+# Its line about a successor would stand above every build.
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help install demo serve test test-slow check format image-check clean
+.PHONY: help install demo serve browser test test-slow check docs format image-check clean
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST)
 
@@ -34,17 +36,25 @@ demo: $(STAMP)  ## Start everything, train on real data, inspect, compare
 serve: $(STAMP)  ## Start API, worker, database and queue on this machine
 	$(BIN)/caliper serve
 
+browser:  ## Install the Chromium that the pages are tested in, where there is none
+	@command -v "$${CALIPER_CHROMIUM:-chromium}" || { test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends chromium; }
+
 test: $(STAMP) $(PRODUCERS)/.installed  ## Run the suite but for what takes long
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
 
 test-slow: $(STAMP) $(PRODUCERS)/.installed  ## Run the long rest: real processes killed, policies trained to the end
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m slow
 
-check: $(STAMP)  ## Format, lint, types and architecture
+check: $(STAMP)  ## Format, lint, types, architecture and the documentation's links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+
+docs: $(STAMP)  ## Build the documentation, serve it at http://127.0.0.1:8401, build again what changes
+	$(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8401
 
 format: $(STAMP)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .

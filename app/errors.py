@@ -6,6 +6,7 @@ CaliperError                     code, status, title; detail, hint, pointer
 │   ├── InvalidConfig            a training setting out of range, unknown, or contradicting another
 │   ├── InvalidDataset           bars that break the data contract; carries findings
 │   ├── DoesNotFit               a training run larger than the card it is meant for; carries the estimate
+│   ├── NotExportable            a checkpoint that a format cannot hold
 │   └── RangeNotSatisfiable 416  a Range header that names no bytes of the file
 ├── LimitExceeded           413  something larger than a named limit; carries limit and actual
 ├── UnreadableCheckpoint    422  a file that is no checkpoint, or is damaged, hostile or encrypted
@@ -87,6 +88,13 @@ class DoesNotFit(InvalidInput):
 
     code = "does_not_fit"
     title = "The training run does not fit"
+
+
+class NotExportable(InvalidInput):
+    """A checkpoint that a format cannot hold, or whose forward pass is not known."""
+
+    code = "not_exportable"
+    title = "The checkpoint cannot be exported to this format"
 
 
 class RangeNotSatisfiable(InvalidInput):

@@ -14,18 +14,24 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
 from app.actions.relay_messages import relay_messages
-from app.actions.sweep_queue import sweep_queue
+from app.actions.sweep_artifacts import ArtifactSweep
+from app.actions.sweep_queue import reap_leases, resend_messages
 from app.actions.sweep_uploads import SWEEP_SECONDS, sweep_uploads
+from app.actions.tidy_registry import TIDY_SECONDS, tidy_registry
 from app.api import (
+    calibrations,
+    checkpoint_export,
     checkpoint_file,
     checkpoint_reading,
     checkpoints,
+    dataset_check,
     datasets,
     estimate,
     evaluation,
     health,
     job_events,
     job_metrics,
+    job_preview,
     jobs,
     metrics,
     recommendation,
@@ -34,6 +40,7 @@ from app.api import (
 from app.api.background import Repeated
 from app.api.dependencies import MAX_PARALLEL_READS, Parts
 from app.api.docs import install_docs
+from app.api.kept_answers import KeptAnswers
 from app.api.measurements import Observe, RequestMeasurements
 from app.api.openapi import describe_api
 from app.api.problems import install_handlers
@@ -41,18 +48,23 @@ from app.queue import Queue
 from app.registry.database import Database
 from app.settings import Settings, get_settings
 from app.storage import Storage
+from app.ui.install import install_pages
 
 ROUTERS = (
     estimate.router,
     tiers.router,
     recommendation.router,
+    calibrations.router,
+    dataset_check.router,
     datasets.router,
+    job_preview.router,
     jobs.router,
     evaluation.router,
     job_metrics.router,
     job_events.router,
     checkpoint_reading.router,  # before checkpoints: `diff` must not be taken for an id
     checkpoint_file.router,
+    checkpoint_export.router,
     checkpoints.router,
     health.router,
     metrics.router,
@@ -66,6 +78,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     parts = build_parts(settings or get_settings())
     configure_logging(parts.settings)
+    app = install_operations()
+    app.state.parts = parts
+    return app
+
+
+def install_operations() -> FastAPI:
+    """The API without the parts that answer: `app.state.parts` must be set before it is run."""
     app = FastAPI(
         title="Caliper",
         version=_version(),
@@ -74,12 +93,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.parts = parts
-    app.add_middleware(Observe, measurements=parts.measurements)
+    app.add_middleware(Observe)
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
     install_docs(app)
+    install_pages(app)
     app.openapi = partial(describe_api, app)  # type: ignore[method-assign]
     return app
 
@@ -91,10 +110,11 @@ def build_parts(settings: Settings) -> Parts:
     relay = Repeated("relay", partial(relay_all, database, queue), settings.relay_seconds)
 
     def sweep_and_relay() -> None:
-        if sweep_queue(database, queue).resent_messages:
+        if resend_messages(database, queue, settings.lease_seconds):
             relay.wake()
 
     storage = Storage(settings.artifacts_dir)
+    sweep_artifacts = ArtifactSweep(database, storage, settings.orphan_seconds)
     sweep_all_uploads = partial(sweep_uploads, database, storage, settings)
     parts = Parts(
         settings=settings,
@@ -104,8 +124,12 @@ def build_parts(settings: Settings) -> Parts:
         relay=relay,
         sweep=Repeated("sweep", sweep_and_relay, settings.sweep_seconds),
         upload_sweep=Repeated("upload sweep", sweep_all_uploads, SWEEP_SECONDS),
+        artifact_sweep=Repeated("artifact sweep", sweep_artifacts, settings.orphan_seconds / 4),
+        reaper=Repeated("reaper", partial(reap_leases, database), settings.sweep_seconds),
+        tidy=Repeated("tidy", partial(tidy_registry, database, settings), TIDY_SECONDS),
         reads=CapacityLimiter(MAX_PARALLEL_READS),
         measurements=RequestMeasurements(),
+        answers=KeptAnswers(),
     )
     parts.measurements.registry.register(metrics.ServiceState(parts))
     return parts
@@ -118,6 +142,9 @@ async def run_background(app: FastAPI) -> AsyncIterator[None]:
     parts.relay.start()
     parts.sweep.start()
     parts.upload_sweep.start()
+    parts.artifact_sweep.start()
+    parts.reaper.start()
+    parts.tidy.start()
     try:
         yield
     finally:
@@ -147,6 +174,9 @@ def relay_all(database: Database, queue: Queue) -> None:
 
 
 def _close(parts: Parts) -> None:
+    parts.tidy.stop()
+    parts.artifact_sweep.stop()
+    parts.reaper.stop()
     parts.upload_sweep.stop()
     parts.sweep.stop()
     parts.relay.stop()

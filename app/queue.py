@@ -5,6 +5,8 @@ ends. What each one prevents is told in docs/decisions.
 """
 
 import json
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,14 +102,21 @@ class Queue:
         except RedisError as error:
             raise Unavailable(f"Redis does not answer: {error}") from error
 
-    def live_messages(self, queue: str) -> set[str]:
-        """Ids of the messages that wait in a queue or are in a worker's hands."""
+    def live_messages(self, queue: str, taken_seconds: float = math.inf) -> set[str]:
+        """Ids of the messages that wait in a queue, or that a worker took within so many seconds.
+
+        When one was taken is told by its worker's clock: one that is off makes messages doubled, never lost.
+        """
         try:
             waiting = self._redis.lrange(self._prefix + queue, 0, SCAN_LIMIT)
-            taken = self._redis.hvals(f"{self._prefix}unacked")
+            now = time.time()
+            recent = now - taken_seconds, now + taken_seconds
+            tags = self._redis.zrangebyscore(f"{self._prefix}unacked_index", *recent)
+            taken = self._redis.hmget(f"{self._prefix}unacked", list(tags)) if tags else []  # type: ignore[arg-type]
         except RedisError as error:
             raise Unavailable(f"Redis does not answer: {error}") from error
-        return set(_ids(list(waiting))) | set(_ids(list(taken)))  # type: ignore[arg-type]
+        messages = [*waiting, *(raw for raw in taken if raw is not None)]
+        return set(_ids(messages))  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Give all connections back."""

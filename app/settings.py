@@ -27,6 +27,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Bytes = Annotated[int, Field(ge=KIB, le=1 << 50)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -105,6 +106,8 @@ class Settings(BaseSettings):
     """Time between two heartbeats of a running job; at most half of the lease."""
     sweep_seconds: Seconds = 10
     """Time between two sweeps for expired leases and lost messages."""
+    orphan_seconds: Seconds = 3_600
+    """How long a stored file that nothing in the registry names is kept: far longer than a row may be late."""
     relay_seconds: Seconds = 1
     """Time between two looks into the outbox for messages to send."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
@@ -116,8 +119,17 @@ class Settings(BaseSettings):
     checkpoint_every_seconds: Seconds = 300
     """Most time between two checkpoints."""
 
+    keep_points_days: Days = 90
+    """How long every point of an ended job's curves is kept; then they are thinned."""
+    kept_points: Annotated[int, Field(ge=2, le=100_000)] = 500
+    """Points of each curve, and progress events, that are kept for good."""
+    keep_logs_days: Days = 365
+    """How long the log of an ended job is kept; at least as long as all points of its curves."""
+
     default_tier: Name | Literal[""] = ""
     """GPU tier of jobs that name none, and queue of the one-machine worker; empty: this machine's own."""
+    calibrate_on_start: bool = False
+    """Whether a worker whose device was never measured measures it before it takes its first job, for about 15 s."""
     cpu_memory_bytes: Bytes = 8 * GIB
     """Memory that a training run on the cpu tier may take."""
     worker_name: Name = "caliper"
@@ -190,6 +202,12 @@ class Settings(BaseSettings):
     def _heartbeats_keep_the_lease(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("heartbeat_seconds is at most half of lease_seconds: one may be late")
+        return self
+
+    @model_validator(mode="after")
+    def _logs_outlive_points(self) -> Self:
+        if self.keep_logs_days < self.keep_points_days:
+            raise ValueError("keep_logs_days is at least keep_points_days")
         return self
 
     @field_serializer("database_url", "redis_url")

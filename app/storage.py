@@ -3,6 +3,7 @@
 No name that a client gives is ever part of a path.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -10,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,15 @@ from app.errors import LimitExceeded, NotFound
 
 INCOMING = "incoming"
 """Folder of files that are still arriving: on the disk of the others, so that a finished one is only renamed."""
+
+LOCK = "lock"
+"""File in an incoming folder that its writer keeps locked."""
+
+UPLOAD_NAME = re.compile(r"upload_[0-9a-f]{22}")
+"""Names of files that wait for their next part, with no writer in between."""
+
+Identity = tuple[int, int]
+"""Inode and time of writing: the same bytes stored again are another file."""
 
 CHUNK_BYTES = 1 << 20
 """How much is read at once; memory stays flat whatever the file's size."""
@@ -36,9 +46,8 @@ class Spool:
     """A file that is hashed while it is written, once and in order; `close` removes it unless it was adopted."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{os.getpid()}-{secrets.token_hex(8)}"
-        self._file = self.path.open("x+b")
+        self._file = _create_held(self.path)
         self._digest = hashlib.sha256()
         self._size = 0
 
@@ -88,26 +97,47 @@ class Storage:
 
     @contextmanager
     def receive(self) -> Iterator[Path]:
-        """A path to write a new file to, on the same disk; what is left there at the end is removed."""
-        path = self.incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+        """A path to write a new file to, on the same disk; what is left in its folder at the end is removed.
+
+        The folder is held by a lock, which the kernel drops when this process dies: `sweep` knows by it.
+        """
+        folder = self.incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
+        with _held_folder(folder):
+            try:
+                yield folder / "file"
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def waiting(self, upload_id: str) -> Path:
         """Where the bytes of an unfinished upload wait; `upload_id` is one that the registry knows."""
-        if not re.fullmatch(r"upload_[0-9a-f]{22}", upload_id):
+        if not UPLOAD_NAME.fullmatch(upload_id):
             raise NotFound(f"{upload_id[:80]!r} is no upload", hint="POST /uploads begins one")
         return self.incoming / upload_id
 
     def sweep(self, older_than_seconds: float) -> int:
-        """Remove incoming files that nobody has written to for so long: what a killed process left behind."""
+        """Remove what killed processes left among the incoming files, and what nobody wrote to for so long."""
         oldest = time.time() - older_than_seconds
-        stale = [path for path in self.incoming.iterdir() if _modified_at(path) < oldest]
-        for path in stale:
-            path.unlink(missing_ok=True)
-        return len(stale)
+        return sum(_sweep_away(path, oldest) for path in self.incoming.iterdir())
+
+    def listed(self) -> dict[str, Identity]:
+        """Every stored file: its hash, and which file it is."""
+        found = (path for folder in self.objects.iterdir() for path in folder.iterdir())
+        known = ((path.parent.name + path.name, _identity(path)) for path in found)
+        return {sha256: identity for sha256, identity in known if identity is not None}
+
+    def remove_if_same(self, sha256: str, identity: Identity) -> bool:
+        """Delete a file unless it was stored again meanwhile; False where it was, or is gone."""
+        place = self._place(sha256)
+        with self.receive() as aside:
+            try:
+                place.rename(aside)
+            except FileNotFoundError:
+                return False
+            if _identity(aside) == identity:
+                return True
+            with suppress(FileExistsError):
+                os.link(aside, place)
+            return False
 
     def spool(self, source: BinaryIO, target: Path, *, limit: int, limit_name: str) -> Stored:
         """Copy an upload to `target` while hashing it; LimitExceeded as soon as it passes `limit` bytes."""
@@ -152,12 +182,50 @@ def hash_file(path: Path) -> Stored:
     return Stored(digest.hexdigest(), path.stat().st_size)
 
 
-def _modified_at(path: Path) -> float:
-    """When a file was written last; one that has just gone is as good as new."""
+def _identity(path: Path) -> Identity | None:
+    """Which file lies there; None where none does."""
     try:
-        return path.stat().st_mtime
+        found = path.stat()
     except FileNotFoundError:
-        return time.time()
+        return None
+    return (found.st_ino, found.st_mtime_ns)
+
+
+@contextmanager
+def _held_folder(folder: Path) -> Iterator[None]:
+    """A new folder with a lock of this process."""
+    with _create_held(folder / LOCK):
+        yield
+
+
+def _create_held(path: Path) -> BinaryIO:
+    """A new file that is locked until it is closed; one that a sweep took before the lock is made again."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the sweep took its folder
+            file = path.open("x+b")
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if path.exists():
+                return file
+            file.close()
+
+
+def _sweep_away(path: Path, oldest: float) -> bool:
+    """Remove one incoming entry where its writer is dead or, of unfinished uploads, silent since `oldest`."""
+    lock_at = path / LOCK if path.is_dir() else path
+    try:
+        if UPLOAD_NAME.fullmatch(path.name) and path.stat().st_mtime >= oldest:
+            return False
+        with lock_at.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            return True
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        with suppress(OSError):
+            path.rmdir()  # a folder whose maker died before it locked it
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Running commands in this process, against a service that is played."""
 
+from typing import Any
+
 import pytest
 from fake_service import FakeService
 from typer.testing import CliRunner, Result
@@ -14,13 +16,14 @@ class CommandLine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.service = FakeService()
         monkeypatch.setattr("app.cli.options.Client", self._connect)
+        monkeypatch.setattr("app.client.blocking.RETRY_SECONDS", 0.0)
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.delenv("CALIPER_URL", raising=False)
         self.url = ""
 
-    def _connect(self, url: str) -> Client:
+    def _connect(self, url: str, **options: Any) -> Client:
         self.url = url
-        return self.service.client()
+        return self.service.client(**options)
 
     def __call__(self, *arguments: object, **options: object) -> Result:
         return CliRunner().invoke(

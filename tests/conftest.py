@@ -1,6 +1,7 @@
 """What every room's tests may use: databases that are real, and rows to put in them."""
 
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from app.local.services import answers_ping, redis_service
 from app.registry.database import Database, migrate, new_id
@@ -34,7 +35,11 @@ def postgresql_url() -> Iterator[str]:
 
         server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+            # What is written need not outlive the machine: each DROP DATABASE would wait for the disk.
+            off = [f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "full_page_writes")]
+            ask_postgresql(url, *off, "SELECT pg_reload_conf()")
+            yield url
         finally:
             server.cleanup()
 
@@ -42,14 +47,7 @@ def postgresql_url() -> Iterator[str]:
 @pytest.fixture
 def fresh_postgresql(postgresql_url: str) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    name = new_id("t")
-    admin = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield postgresql_url.replace("/postgres?", f"/{name}?")
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    yield from postgresql_database(postgresql_url, "template1")
 
 
 @pytest.fixture
@@ -64,11 +62,46 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"fresh_{request.param}"))
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied: the migrations themselves are tested in tests/registry."""
+    path: Path = tmp_path_factory.mktemp("template") / "registry.db"
+    migrate(f"sqlite:///{path}")
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "a part is still in the log"
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_url: str) -> str:
+    """The name of a migrated PostgreSQL database, to be copied."""
+    name = new_id("t")
+    ask_postgresql(postgresql_url, f"CREATE DATABASE {name}")
+    migrate(postgresql_url.replace("/postgres?", f"/{name}?"))
+    return name
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A migrated registry on each kind of database in turn."""
-    migrate(database_url)
-    database = Database(database_url)
+def migrated_sqlite(tmp_path: Path, sqlite_template: Path) -> str:
+    """The URL of a migrated SQLite database."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'registry.db')}"
+
+
+@pytest.fixture
+def migrated_postgresql(postgresql_url: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database."""
+    yield from postgresql_database(postgresql_url, postgresql_template)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of each kind in turn."""
+    return str(request.getfixturevalue(f"migrated_{request.param}"))
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """A registry on each kind of database in turn."""
+    database = Database(migrated_url)
     yield database
     database.close()
 
@@ -89,9 +122,11 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def registry(settings: Settings) -> Iterator[Database]:
+def registry(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
     """The migrated registry of `settings`."""
-    migrate(settings.database_url)
+    path = Path(str(make_url(settings.database_url).database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(sqlite_template, path)
     database = Database(settings.database_url)
     yield database
     database.close()
@@ -143,3 +178,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def postgresql_database(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a database that is a copy of a template, while the test runs."""
+    name = new_id("t")
+    ask_postgresql(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server_url.replace("/postgres?", f"/{name}?")
+    ask_postgresql(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def ask_postgresql(server_url: str, *statements: str) -> None:
+    """Run statements that no transaction may hold, on a server."""
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    admin.dispose()

@@ -104,6 +104,7 @@ def job(state: str = "succeeded", last_event: int = 0, **values: Any) -> dict[st
         "state": state,
         "last_event": last_event,
         "dataset_id": "dataset_1",
+        "dataset_ids": ["dataset_1"],
         "obs_dim": 5300,
         "hidden_dims": [256, 128, 64],
         "tier": "cpu",

@@ -12,10 +12,15 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from app.api.dependencies import Parts
-from app.main import create_app
+from app.main import build_parts, configure_logging, install_operations
 from app.settings import Settings
+
+idle_apps: list[FastAPI] = []
+"""Apps whose service has ended. FastAPI prepares an app's operations at its first request, for a second of
+processor time: each service gets parts of its own, but an app that another has had before."""
 
 
 class Service:
@@ -43,7 +48,9 @@ class Service:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
-    app = create_app(settings)
+    app = idle_apps.pop() if idle_apps else install_operations()
+    app.state.parts = build_parts(settings)
+    configure_logging(settings)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=5)
@@ -61,6 +68,8 @@ def running(settings: Settings) -> Iterator[Service]:
             server.should_exit = True
             thread.join(30)
             assert not thread.is_alive()
+            del app.state.parts
+            idle_apps.append(app)
 
 
 def safetensors_file(obs_dim: int = 6, hidden: tuple[int, ...] = (8, 4), fill: int = 0) -> bytes:

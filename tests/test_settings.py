@@ -257,3 +257,9 @@ def test_settings_load_without_the_rest_of_the_app() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     assert shown.strip() == "['app.settings']"
+
+
+def test_by_default_a_lost_worker_is_noticed_and_its_job_woken_within_a_minute() -> None:
+    """Lost right after a heartbeat: the lease runs out, the next sweep sees it, the relay's next turn tells a worker."""
+    defaults = Settings()
+    assert defaults.lease_seconds + defaults.sweep_seconds + defaults.relay_seconds <= 60

@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +89,56 @@ def test_only_uploads_have_a_waiting_place(tmp_path: Path) -> None:
     for name in ("../x", "upload_", "upload_" + "0" * 22 + "/..", ""):
         with pytest.raises(NotFound):
             storage.waiting(name)
+
+
+def leave_behind(root: Path) -> None:
+    """A process that is killed while it writes a file."""
+    code = (
+        "import os, sys; from pathlib import Path; from app.storage import Storage\n"
+        f"with Storage(Path({str(root)!r})).receive() as path:\n"
+        "    path.write_bytes(b'half'); path.with_name('.file.tmp').write_bytes(b'more')\n"
+        "    os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+
+
+def test_what_a_killed_process_left_is_swept_at_once_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    storage = Storage(tmp_path)
+    leave_behind(tmp_path)
+    (left,) = storage.incoming.iterdir()
+    assert len(list(left.iterdir())) == 3  # the file, a temporary one, the lock
+    (storage.incoming / "never-locked").mkdir()
+    spool = Spool(storage.incoming)
+    with storage.receive() as path:
+        path.write_bytes(b"whole")
+        assert storage.sweep(3_600) == 1
+        assert path.read_bytes() == b"whole"
+        assert spool.path.exists()
+        assert {entry.name for entry in storage.incoming.iterdir()} == {path.parent.name, spool.path.name}
+    spool.close()
+    assert list(storage.incoming.iterdir()) == []
+
+
+def test_an_unfinished_upload_waits_without_a_writer(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    waiting = storage.waiting("upload_" + "0" * 22)
+    waiting.write_bytes(b"part")
+    assert storage.sweep(3_600) == 0
+    os.utime(waiting, (0, 0))
+    assert storage.sweep(3_600) == 1
+
+
+def test_a_file_that_was_stored_again_meanwhile_is_not_removed(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    sha256 = put(storage, b"bytes")
+    before = storage.listed()
+    assert set(before) == {sha256}
+    put(storage, b"bytes")
+    assert not storage.remove_if_same(sha256, before[sha256])
+    assert storage.path(sha256).read_bytes() == b"bytes"
+    assert storage.remove_if_same(sha256, storage.listed()[sha256])
+    assert not storage.remove_if_same(sha256, before[sha256])
+    assert storage.listed() == {}
+    assert list(storage.incoming.iterdir()) == []

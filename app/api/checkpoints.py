@@ -26,13 +26,16 @@ from app.errors import (
     Unavailable,
     UnreadableCheckpoint,
 )
-from app.registry.checkpoints import find_checkpoint, list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
+from app.registry.checkpoints import find_checkpoint
 
 router = APIRouter(tags=["checkpoints"], route_class=Operation)
 router.include_router(upload_parts.router)
 router.include_router(upload_parts.parts_router)
 
 MOST_LABELS = 50
+METRIC = r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$"
+"""Name of a measured value, or its path: names with dots between them."""
 UploadedCheckpoint = Annotated[
     UploadFile, File(description="A torch file, a safetensors file, or a stable-baselines3 archive.")
 ]
@@ -98,9 +101,32 @@ async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
     kind: Annotated[str | None, _exact("`uploaded`, `periodic`, `final`, …")] = None,
     job: Annotated[str | None, _exact("Id of the job that made it.")] = None,
     tag: Annotated[str | None, _exact("A word put on it.")] = None,
+    alias: Annotated[str | None, _exact("A name that points to it alone.")] = None,
+    name: Annotated[str | None, _exact("A part of its name, in any case.")] = None,
     sha256: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="Hash of the file.")] = None,
-) -> dict[str, str | int]:
+    metric: Annotated[
+        str | None,
+        Query(
+            pattern=METRIC,
+            max_length=200,
+            description="A value that was measured when it was saved: one that has it, by its path.",
+            examples=["test.sharpe"],
+        ),
+    ] = None,
+    metric_min: Annotated[
+        float | None, Query(allow_inf_nan=False, description="The least that `metric` may be.")
+    ] = None,
+    metric_max: Annotated[
+        float | None, Query(allow_inf_nan=False, description="The most that `metric` may be.")
+    ] = None,
+) -> dict[str, str | int | float]:
     """What listed checkpoints must have."""
+    if metric is None and (metric_min is not None or metric_max is not None):
+        raise InvalidInput(
+            "metric_min and metric_max bound a metric, and none is named",
+            hint="give metric too, e.g. metric=test.sharpe",
+            pointer="metric",
+        )
     given = {
         "hidden_dims": hidden_dims,
         "obs_dim": obs_dim,
@@ -108,7 +134,12 @@ async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
         "kind": kind,
         "job_id": job,
         "tag": tag,
+        "alias": alias,
+        "name": name,
         "sha256": sha256,
+        "metric": metric,
+        "metric_min": metric_min,
+        "metric_max": metric_max,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -159,7 +190,7 @@ async def store_checkpoint(  # noqa: PLR0913, PLR0917 - one parameter per form f
 def show_checkpoints(
     parts: ServiceParts,
     limit: Limit,
-    filters: Annotated[dict[str, str | int], Depends(read_filters)],
+    filters: Annotated[dict[str, str | int | float], Depends(read_filters)],
     cursor: Cursor = None,
 ) -> Page[CheckpointView]:
     """Checkpoints that are not deleted and match all filters, the newest first."""

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 
 from app.actions.accept_dataset import accept_dataset
 from app.actions.discard_dataset import discard_dataset
 from app.actions.draw_dataset import draw_dataset
+from app.actions.split_dataset import split_dataset
 from app.api.dataset_view import DatasetView
 from app.api.dependencies import PRINTABLE, Cursor, DatasetId, Limit, ServiceParts
-from app.api.examples import DATASET, answers, page_of
+from app.api.examples import DATASET, SPLITS, answers, page_of
 from app.api.operation import DatasetOperation
 from app.api.page import Page, make_page
 from app.api.parameters import fields_as
@@ -18,6 +19,9 @@ from app.api.rows import view_row
 from app.errors import InvalidDataset, LimitExceeded, NotFound, Unavailable
 from app.market.declarations import Declarations
 from app.market.report import DatasetReport
+from app.market.schema import MAX_LOOKBACK
+from app.market.split_report import SplitReport
+from app.market.splits import MAX_FOLDS
 from app.registry.datasets import find_dataset, list_datasets
 from app.registry.tables import Dataset
 
@@ -115,6 +119,26 @@ def show_chart(parts: ServiceParts, dataset_id: DatasetId) -> Response:
     """Range and close, volume below, gaps shaded and jumps marked; legible on light and dark ground."""
     chart = draw_dataset(parts.database, parts.storage, dataset_id)
     return Response(chart, media_type="image/svg+xml", headers=SVG_HEADERS)
+
+
+@router.get(
+    "/datasets/{dataset_id}/splits",
+    summary="Show a dataset's splits",
+    responses=answers(SPLITS, NotFound, InvalidDataset, Unavailable),
+)
+def show_splits(
+    parts: ServiceParts,
+    dataset_id: DatasetId,
+    lookback: Annotated[
+        int, Query(ge=1, le=MAX_LOOKBACK, description="Closed bars that an observation shows.")
+    ] = 100,
+    folds: Annotated[
+        int | None,
+        Query(ge=1, le=MAX_FOLDS, description="Walk-forward folds; one split of 60/20/20 where left out."),
+    ] = None,
+) -> SplitReport:
+    """Training, validation and test of a job on this dataset alone, with rows and dates."""
+    return split_dataset(parts.database, parts.storage, dataset_id, lookback=lookback, folds=folds)
 
 
 @router.delete(

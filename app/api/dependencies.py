@@ -9,6 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Path, Query, Request
 
 from app.api.background import Repeated
+from app.api.kept_answers import KeptAnswers
 from app.api.measurements import RequestMeasurements
 from app.queue import Queue
 from app.registry.database import Database
@@ -32,8 +33,12 @@ class Parts:
     relay: Repeated
     sweep: Repeated
     upload_sweep: Repeated
+    artifact_sweep: Repeated
+    reaper: Repeated
+    tidy: Repeated
     reads: CapacityLimiter
     measurements: RequestMeasurements
+    answers: KeptAnswers
 
     async def read_upload(self, action: Callable[..., Answer], /, *args: object, **kwargs: object) -> Answer:
         """Run an action on an upload in a thread, few at a time, so that the other threads stay free."""

@@ -58,6 +58,25 @@ DATASET: dict[str, Any] = {
     "licence": "internal use",
     "created_at": EARLIER,
 }
+SPLITS: dict[str, Any] = {
+    "lookback": 100,
+    "decisions": 1735,
+    "folds": [
+        {
+            "number": 1,
+            "spans": [
+                {
+                    "name": "train",
+                    "start": 598,
+                    "stop": 1517,
+                    "first_bar": "2011-10-05T00:00:00Z",
+                    "last_bar": "2015-06-01T00:00:00Z",
+                    "decisions": 919,
+                }
+            ],
+        }
+    ],
+}
 CHECKPOINT: dict[str, Any] = {
     "id": CHECKPOINT_ID,
     "name": "googl-daily 512,256,128",
@@ -135,6 +154,15 @@ JOB_DETAIL = {
     "checkpoints": [CHECKPOINT],
     "links": {},
 }
+RUNNING: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "name": "googl-daily 512,256,128",
+    "attempt": 1,
+    "worker": "caliper@gpu-1",
+    "started_at": EARLIER,
+    "heartbeat_at": LATER,
+    "progress": {"global_step": 204_800, "total_timesteps": 1_000_000, "seconds_left": 37.0},
+}
 WORKER: dict[str, Any] = {
     "id": "caliper@gpu-1",
     "tier": "high",
@@ -143,6 +171,29 @@ WORKER: dict[str, Any] = {
     "versions": {"torch": "2.13.0"},
     "started_at": EARLIER,
     "seen_at": LATER,
+    "job": RUNNING,
+}
+QUEUE: dict[str, Any] = {
+    "broker": "ok",
+    "tiers": [
+        {
+            "tier": "high",
+            "queue": "caliper.high",
+            "workers": 1,
+            "running": [RUNNING],
+            "waiting_count": 1,
+            "waiting": [
+                {
+                    "job_id": "job_019ab3c5aae04f6a7b8c9d",
+                    "name": "googl-daily 1024,512,256",
+                    "place": 1,
+                    "since": LATER,
+                    "why": "behind 1 running on this tier",
+                    "last_attempt": "",
+                }
+            ],
+        }
+    ],
 }
 
 

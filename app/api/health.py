@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /workers: does the process live, can the service work, who consumes."""
+"""/healthz, /readyz, /workers and /queue: does the process live, can the service work, who consumes what."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,12 +8,14 @@ from anyio import to_thread
 from fastapi import APIRouter
 from pydantic_core import to_jsonable_python
 
+from app.actions.show_queue import QueueState, show_queue
 from app.api.dependencies import Parts, ServiceParts
-from app.api.examples import WORKER, answers
+from app.api.examples import QUEUE, WORKER, answers
 from app.api.operation import Operation
 from app.api.worker_view import WorkerView, view_worker
 from app.errors import Unavailable
 from app.network.shape import DOCUMENTED
+from app.registry.queue_state import running_by_worker
 from app.registry.workers import live_workers
 
 router = APIRouter(tags=["service"], route_class=Operation)
@@ -83,10 +85,18 @@ def show_workers(parts: ServiceParts) -> list[WorkerView]:
     return fresh_workers(parts)
 
 
+@router.get("/queue", summary="Show the queues", responses=answers(QUEUE, Unavailable))
+def show_queues(parts: ServiceParts) -> QueueState:
+    """What runs on each tier, what waits, and why it waits."""
+    return show_queue(parts.database, parts.queue, parts.settings)
+
+
 def fresh_workers(parts: Parts) -> list[WorkerView]:
     """Workers heard of within the lease time; a worker renews its row several times in it."""
     with parts.database.read() as session:
-        return [view_worker(row) for row in live_workers(session, parts.settings.lease_seconds)]
+        held = running_by_worker(session)
+        rows = live_workers(session, parts.settings.lease_seconds)
+        return [view_worker(row, held.get(row.id)) for row in rows]
 
 
 def _require(states: dict[str, str], workers: Sequence[WorkerView]) -> None:

@@ -1,6 +1,7 @@
 """What happens to a job, live: GET /jobs/{id}/events, and its log as text."""
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.sse import format_sse_event
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 
 from app.api.dependencies import JobId, ServiceParts
 from app.api.operation import Operation
@@ -30,6 +31,10 @@ POLL_SECONDS = 0.5
 """Time between two looks for news."""
 HEARTBEAT_SECONDS = 15.0
 """Longest silence; proxies close a stream that says nothing."""
+LOGGED = ("log", "state")
+"""Kinds of events that make the log."""
+MOST_TAIL = 10_000
+"""Most lines of a log's end that may be asked for."""
 RETRY_MILLISECONDS = 2_000
 """When a client that lost the stream may come back."""
 
@@ -95,11 +100,20 @@ async def follow_job(
         **responses(NotFound, Unavailable),
     },
 )
-def read_log(parts: ServiceParts, job_id: JobId) -> Response:
+def read_log(
+    parts: ServiceParts,
+    job_id: JobId,
+    tail: Annotated[
+        int | None, Query(ge=1, le=MOST_TAIL, description="Only so many lines, the newest.")
+    ] = None,
+) -> Response:
     """What the job's attempts said and how its state changed, one line each, as plain text."""
     with parts.database.read() as session:
         get_job(session, job_id)
-    return StreamingResponse(log_lines(parts.database, job_id), media_type="text/plain")
+    lines = log_lines(parts.database, job_id)
+    if tail is not None:
+        return PlainTextResponse("".join(deque(lines, tail)))
+    return StreamingResponse(lines, media_type="text/plain")
 
 
 async def stream_news(database: Database, job_id: str, seen: int) -> AsyncIterator[bytes]:
@@ -142,15 +156,15 @@ def event_data(event: Event) -> dict[str, Any]:
 
 
 def log_lines(database: Database, job_id: str) -> Iterator[str]:
-    """The log, in batches that keep memory flat."""
+    """The log line by line, read in batches that keep memory flat."""
     seen = 0
     while True:
         with database.read() as session:
-            events = events_after(session, job_id, seen, BATCH)
+            events = events_after(session, job_id, seen, BATCH, LOGGED)
         if not events:
             return
         seen = events[-1].seq
-        yield "".join(_line(event) for event in events if event.kind in {"log", "state"})
+        yield from (_line(event) for event in events)
 
 
 def _line(event: Event) -> str:

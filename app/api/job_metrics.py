@@ -21,6 +21,8 @@ MOST_POINTS = 10_000
 """Most points of one answer."""
 MOST_NAMES = 100
 """Most names that one request may give."""
+MOST_SPREAD = 2_000
+"""Most steps over which an answer may be spread."""
 
 EXAMPLE = {"points": [{"name": "episode_return", "step": 2048, "value": 0.013}], "next_after_step": None}
 
@@ -65,6 +67,14 @@ def show_metrics(
     ] = None,
     after_step: Annotated[int, Query(ge=-1, lt=1 << 63, description="Only values above this step.")] = -1,
     limit: Annotated[int, Query(ge=1, le=MOST_POINTS, description="About how many values at most.")] = 5_000,
+    spread: Annotated[
+        int | None,
+        Query(
+            ge=2,
+            le=MOST_SPREAD,
+            description="Values of about so many steps alone, spread evenly from the first to the last.",
+        ),
+    ] = None,
 ) -> MetricPoints:
     """Losses, returns and rates as they were measured; a run that was resumed shows each step once."""
     wanted = [name.strip().replace("\x00", "") for text in names or () for name in text.split(",")]
@@ -72,7 +82,12 @@ def show_metrics(
         get_job(session, job_id)
         # A step has far fewer values than MOST_POINTS, so that the margin always completes one.
         rows = list_metrics(
-            session, job_id, names=wanted or None, after_step=after_step, limit=limit + MOST_NAMES + 1
+            session,
+            job_id,
+            names=wanted or None,
+            after_step=after_step,
+            limit=limit + MOST_NAMES + 1,
+            spread=spread,
         )
     return cut_points(rows, limit)
 

@@ -10,7 +10,7 @@ from app.api.rows import parse_dims, view_row
 from app.jobs.lifecycle import Desired, Outcome, State
 from app.network.shape import DOCUMENTED
 from app.registry.attempts import list_attempts
-from app.registry.checkpoints import list_checkpoints
+from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.database import Session
 from app.registry.evaluations import is_evaluated
 from app.registry.tables import Attempt, Job

@@ -109,12 +109,22 @@ def show_jobs(
         str | None,
         Query(max_length=200, pattern=PRINTABLE, description="Only jobs on this dataset, by id or name."),
     ] = None,
+    name: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            pattern=PRINTABLE,
+            description="Only jobs whose name holds this, in any case.",
+        ),
+    ] = None,
     cursor: Cursor = None,
 ) -> Page[JobView]:
     """Jobs, the newest first."""
     with parts.database.read() as session:
         dataset_id = _dataset_id(session, dataset)
-        rows = list_jobs(session, limit=limit + 1, before=cursor, state=state, dataset_id=dataset_id)
+        filters = {"state": state, "dataset_id": dataset_id, "name": name}
+        rows = list_jobs(session, limit=limit + 1, before=cursor, **filters)
     return make_page(rows, limit, view_job)
 
 

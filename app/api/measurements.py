@@ -45,9 +45,8 @@ class RequestMeasurements:
 class Observe:
     """ASGI middleware: measures each request and sets the security headers that its answer lacks."""
 
-    def __init__(self, app: ASGIApp, measurements: RequestMeasurements) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.measurements = measurements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note how it went."""
@@ -71,4 +70,5 @@ class Observe:
             # Whoever sends unknown methods or paths must not be able to make new series.
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", NO_ROUTE)
-            self.measurements.note(method, route, status, time.perf_counter() - started)
+            measurements: RequestMeasurements = scope["app"].state.parts.measurements
+            measurements.note(method, route, status, time.perf_counter() - started)

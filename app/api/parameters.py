@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import TypeAdapter
@@ -41,11 +41,17 @@ def fields_as(
 
 def documented_like(parent: type) -> dict[str, Any]:
     """Pydantic's settings of a dataclass that extends `parent`: it reads the docstrings of a class itself only."""
-    known = TypeAdapter(parent).json_schema()["properties"]
+    ancestors = [kind for kind in reversed(parent.__mro__) if is_dataclass(kind)]
+    known = {
+        name: field
+        for kind in ancestors
+        for name, field in TypeAdapter(kind).json_schema()["properties"].items()
+        if "description" in field
+    }
 
     def describe_inherited(schema: dict[str, Any]) -> None:
         for name, field in schema["properties"].items():
-            if "description" in known.get(name, {}):
+            if name in known:
                 field.setdefault("description", known[name]["description"])
 
     return {**DOCUMENTED, "json_schema_extra": describe_inherited}

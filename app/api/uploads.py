@@ -127,7 +127,7 @@ class _SpoolingParser(MultiPartParser):
             )
             if size > self._file_limit:
                 raise LimitExceeded(
-                    f"bytes of the file in {part.field_name}",
+                    f"bytes of the upload in the field {part.field_name}",
                     limit=self._file_limit,
                     actual=size,
                     hint="the rest was not read",

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from app.actions.show_queue import RunningJob, view_running
 from app.api.rows import view_row
 from app.network.shape import DOCUMENTED
+from app.registry.queue_state import Held
 from app.registry.tables import Worker
 
 
@@ -29,8 +31,11 @@ class WorkerView:
     """When it began to consume."""
     seen_at: datetime
     """When its consumer loop was last heard of."""
+    job: RunningJob | None
+    """The job that it holds; null while it has none."""
 
 
-def view_worker(row: Worker) -> WorkerView:
-    """A worker as it is shown."""
-    return view_row(row, WorkerView, seen_at=datetime.fromtimestamp(row.seen_at, UTC))
+def view_worker(row: Worker, held: Held | None) -> WorkerView:
+    """A worker as it is shown, with the job that it holds."""
+    job = view_running(held) if held is not None else None
+    return view_row(row, WorkerView, seen_at=datetime.fromtimestamp(row.seen_at, UTC), job=job)

@@ -31,7 +31,7 @@ DECLARATIONS = Declarations(
 )
 """What the file does not say by itself; its prices carry the split of 2014, and no dividend was paid."""
 
-ORIGIN = {"source": "gym-anytrading 2.0.0 on PyPI; upstream Yahoo Finance", "licence": "MIT"}
+ORIGIN: dict[str, Any] = {"source": "gym-anytrading 2.0.0 on PyPI; upstream Yahoo Finance", "licence": "MIT"}
 
 COSTS = Costs(fee_bps=1.0, half_spread_bps=1.0, slippage=0.02, borrow_bps_per_year=300.0)
 """What trading a large US share costs about: a stated assumption of the demo."""

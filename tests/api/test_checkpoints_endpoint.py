@@ -258,3 +258,43 @@ def test_a_job_s_checkpoint_without_report_is_shown(service: Service, registry: 
         row = add_checkpoint(session, make_checkpoint(hidden_dims=None, obs_dim=None))
     shown = service.get(f"/checkpoints/{row.id}").json()
     assert (shown["report"], shown["hidden_dims"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"alias": "live"}, ["monday"]),
+        ({"name": "DAY"}, ["tuesday", "monday"]),
+        ({"metric": "test.sharpe"}, ["tuesday"]),
+        ({"metric": "test.sharpe", "metric_min": "1.25", "metric_max": "1.25"}, ["tuesday"]),
+        ({"metric": "test.sharpe", "metric_min": "1.3"}, []),
+    ],
+    ids=str,
+)
+def test_the_list_is_filtered_by_alias_name_and_metric(
+    service: Service, query: dict[str, str], expected: list[str]
+) -> None:
+    monday = service.upload_checkpoint(name="monday")
+    service.http.patch(f"/checkpoints/{monday['id']}", json={"aliases": ["live"]})
+    with service.parts.database.write() as session:
+        row = make_checkpoint(id="checkpoint_" + "f" * 22, name="tuesday", metrics={"test": {"sharpe": 1.25}})
+        add_checkpoint(session, row)
+    found = service.get("/checkpoints", params=query).json()["items"]
+    assert [each["name"] for each in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"metric_min": "1"}, "metric"),
+        ({"metric": "test..sharpe"}, "metric"),
+        ({"metric": "sharpe", "metric_max": "nan"}, "metric_max"),
+        ({"metric": "sharpe", "metric_min": "much"}, "metric_min"),
+    ],
+    ids=str,
+)
+def test_a_metric_that_cannot_be_searched_for_is_refused(
+    service: Service, query: dict[str, str], pointer: str
+) -> None:
+    problem = is_problem(service.get("/checkpoints", params=query), 422, "invalid_input")
+    assert problem["pointer"] == pointer

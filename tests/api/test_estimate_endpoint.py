@@ -8,6 +8,8 @@ from running_service import Service, is_problem, running
 
 from app.api.estimate import parse_hidden
 from app.errors import InvalidShape
+from app.network.question import Question
+from app.network.sizing import Sizing, size_network
 from app.settings import Settings
 
 TINY = "/estimate?obs_dim=4&hidden=8"
@@ -57,8 +59,10 @@ def test_every_tier_has_a_verdict_and_a_default(service: Service) -> None:
     tiers = [tier["name"] for tier in service.get("/tiers").json()]
     assert [fit["tier"] for fit in body["fits"]] == tiers
     assert all(fit["fits"] == (fit["free_bytes"] >= 0) for fit in body["fits"])
-    assert [default["tier"] for default in body["tier_defaults"]] == tiers
-    assert {"tier": "low", "hidden_dims": [256, 128, 64]} in body["tier_defaults"]
+    defaults = {default["tier"]: default for default in body["tier_defaults"]}
+    assert list(defaults) == tiers
+    assert defaults["low"]["hidden_dims"] == [256, 128, 64]
+    assert "low tier" in defaults["low"]["reasons"]["hidden_dims"]
 
 
 def test_hidden_may_be_written_in_both_ways(service: Service) -> None:
@@ -84,9 +88,74 @@ def test_settings_of_ppo_change_memory_not_the_file(service: Service) -> None:
     assert large["disk"]["weights_only"] == small["disk"]["weights_only"]
 
 
+def test_a_card_asked_about_has_its_own_verdict(service: Service) -> None:
+    body = service.get("/estimate?obs_dim=5300&hidden=512,256,128&gpu=Tesla%20T4&num_envs=8192").json()
+    device, row = body["device"], next(card for card in body["cards"] if card["name"] == "T4")
+    assert (device["name"], device["tier"], device["fits"]) == ("T4", "low", False)
+    assert {name: device[name] for name in ("card_bytes", "needed_bytes", "largest_num_envs")} == {
+        name: row[name] for name in ("card_bytes", "needed_bytes", "largest_num_envs")
+    }
+    nearest = "&".join(f"{name}={value}" for name, value in device["nearest_fit"].items())
+    again = service.get(f"/estimate?obs_dim=5300&hidden=512,256,128&gpu=t4&{nearest}").json()["device"]
+    assert again["fits"]
+    assert again["needed_bytes"] == device["nearest_fit_bytes"]
+    fuller = f"/estimate?obs_dim=5300&hidden=512,256,128&gpu=t4&num_envs={row['largest_num_envs']}"
+    assert service.get(fuller).json()["device"]["fits"]
+
+
+def test_the_answer_says_what_it_holds_for_and_where_its_numbers_come_from(service: Service) -> None:
+    query = "num_envs=32&num_steps=64&num_minibatches=8&precision=bf16&adam=foreach&shared_trunk=false&activation=relu"
+    body = service.get(f"/estimate?obs_dim=5300&hidden=64&{query}&lookback=100&features=48&rows=2335").json()
+    settings = body["settings"]
+    assert (settings["num_envs"], settings["batch_size"], settings["minibatch_size"]) == (32, 2048, 256)
+    assert (settings["precision"], settings["adam"], settings["shared_trunk"]) == ("bf16", "foreach", False)
+    assert settings["windows"] == {"lookback": 100, "features": 48, "rows": 2335}
+    assert all(
+        set(constant) == {"name", "value", "unit", "basis", "source"} and constant["source"]
+        for constant in body["constants"]
+    )
+    assert body["device"] is None
+
+
+def test_a_repeated_question_is_computed_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Question] = []
+
+    def counted(question: Question) -> Sizing:
+        asked.append(question)
+        return size_network(question)
+
+    monkeypatch.setattr("app.api.estimate.size_network", counted)
+    first, again = (service.get(f"{TINY}&num_envs=24") for _ in range(2))
+    assert len(asked) == 1
+    assert again.content == first.content
+    kept, fresh = (dict(each.headers) for each in (again, first))
+    assert {**kept, "date": ""} == {**fresh, "date": ""}
+    assert service.get(f"{TINY}&num_envs=25&num_steps=4").json() != first.json()
+    assert len(asked) == 2
+    monkeypatch.setattr("app.api.kept_answers.MAX_AGE_SECONDS", -1.0)
+    assert service.get(f"{TINY}&num_envs=24").json() == first.json()
+    assert len(asked) == 3
+
+
+def test_refusals_are_not_kept(service: Service) -> None:
+    for _ in range(2):
+        is_problem(service.get(f"{TINY}&num_envs=0"), 422, "invalid_config")
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code", "pointer"),
     [
+        ("obs_dim=4&hidden=8&gpu=t44", 422, "invalid_input", "gpu"),
+        ("obs_dim=4&hidden=8&gpu=" + "x" * 201, 422, "invalid_input", "gpu"),
+        ("obs_dim=4&hidden=8&gpu=t4&device=cpu", 422, "invalid_config", "gpu"),
+        ("obs_dim=4&hidden=8&gpu=t4&memory_bytes=24000000000", 422, "invalid_config", "memory_bytes"),
+        ("obs_dim=4&hidden=8&gpu=t4&precision=bf16", 422, "invalid_config", "precision"),
+        ("obs_dim=4&hidden=8&memory_bytes=0", 422, "invalid_config", "memory_bytes"),
+        ("obs_dim=4&hidden=8&adam=sgd", 422, "invalid_input", "adam"),
+        ("obs_dim=4&hidden=8&world_size=3", 422, "invalid_config", "world_size"),
+        ("obs_dim=4&hidden=8&lookback=2", 422, "invalid_config", "features"),
+        ("obs_dim=4&hidden=8&lookback=2&features=3&rows=9", 422, "invalid_config", "features"),
+        ("obs_dim=4&hidden=8&training_mode=slow", 422, "invalid_input", "training_mode"),
         ("obs_dim=4&hidden=0", 422, "invalid_shape", "hidden_dims[0]"),
         ("obs_dim=4&hidden=-3", 422, "invalid_shape", "hidden_dims[0]"),
         ("obs_dim=4&hidden=1000000000", 422, "invalid_shape", "hidden_dims[0]"),

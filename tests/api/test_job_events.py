@@ -208,6 +208,10 @@ def test_the_log_is_one_line_per_word_and_change(service: Service, registry: Dat
         'attempt 1  state succeeded (outcome="succeeded")',
     ]
     assert all(at.endswith("Z") for at, _ in lines)
+    tail = service.get(f"/jobs/{job_id}/log", params={"tail": 2})
+    assert tail.text.splitlines() == answer.text.splitlines()[-2:]
+    assert tail.headers["content-type"] == answer.headers["content-type"]
+    is_problem(service.get(f"/jobs/{job_id}/log?tail=0"), 422, "invalid_input")
 
 
 def metrics(service: Service, job_id: str, **params: Any) -> httpx.Response:
@@ -241,8 +245,19 @@ def test_metrics_are_cut_between_steps_and_continued(
     assert points == metrics(service, job_id).json()["points"]
 
 
+def test_metrics_can_be_spread_over_the_run(service: Service, registry: Database, job_id: str) -> None:
+    run_job(registry, job_id)
+
+    def steps(**params: Any) -> list[int]:
+        return [point["step"] for point in metrics(service, job_id, names="loss", **params).json()["points"]]
+
+    assert steps(spread=2) == [100, 300]
+    assert steps(spread=3) == steps(spread=500) == [100, 200, 300]
+    assert steps(spread=2, after_step=100) == [200, 300]
+
+
 @pytest.mark.parametrize(
-    "params", [{"after_step": -2}, {"after_step": 1 << 63}, {"limit": 0}, {"name": "loss"}]
+    "params", [{"spread": 1}, {"after_step": -2}, {"after_step": 1 << 63}, {"limit": 0}, {"name": "loss"}]
 )
 def test_a_wrong_metrics_query_is_refused(service: Service, job_id: str, params: dict[str, Any]) -> None:
     is_problem(metrics(service, job_id, **params), 422, "invalid_input")

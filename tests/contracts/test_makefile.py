@@ -46,7 +46,9 @@ def installed(checkout: Path) -> Path:
     return checkout
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "test", "test-slow", "check", "install", "image-check"])
+@pytest.mark.parametrize(
+    "target", ["demo", "serve", "test", "test-slow", "check", "docs", "install", "image-check"]
+)
 def test_a_fresh_checkout_installs_first(checkout: Path, target: str) -> None:
     plan = dry_run(checkout, target)
     assert "-m venv .venv" in plan
@@ -73,7 +75,7 @@ def test_the_producers_of_checkpoints_are_installed_apart(installed: Path, targe
     assert "-e '.[worker,local,dev]'" not in plan
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "check"])
+@pytest.mark.parametrize("target", ["demo", "serve", "check", "docs"])
 def test_what_users_start_does_not_wait_for_the_producers(checkout: Path, target: str) -> None:
     assert "producers" not in dry_run(checkout, target)
 
@@ -87,7 +89,14 @@ def test_each_target_runs_what_it_says(installed: Path) -> None:
     assert "-n 7 " in dry_run(installed, "test", "JOBS=7")
     checks = dry_run(installed, "check").splitlines()
     programs = [line.removeprefix(".venv/bin/") for line in checks]
-    assert programs == ["ruff format --check .", "ruff check .", "mypy", "lint-imports"]
+    assert programs == [
+        "ruff format --check .",
+        "ruff check .",
+        "mypy",
+        "lint-imports",
+        "mkdocs build --strict --quiet",
+    ]
+    assert dry_run(installed, "docs").startswith(".venv/bin/mkdocs serve --strict")
 
 
 def test_a_python_that_is_too_old_or_absent_is_said(checkout: Path) -> None:
@@ -119,11 +128,13 @@ def test_ci_runs_the_readme_s_test_command_and_every_check() -> None:
     assert [command for _, command in steps] == [
         "make install",
         "make check",
+        "make browser",
         "make test",
         "make test-slow",
         "make image-check",
     ]
     assert "set -euo pipefail" in script.read_text()
+    assert "export CALIPER_BROWSER=required" in script.read_text()
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=30)
 
 

@@ -8,13 +8,20 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from app.actions.show_queue import QueueState
 from app.api import examples
+from app.api.calibration_example import CALIBRATION, CALIBRATION_DETAIL
+from app.api.calibration_view import CalibrationDetail, CalibrationView
 from app.api.checkpoint_view import CheckpointDetail, CheckpointView
+from app.api.dataset_check import EXAMPLE as CHECK_EXAMPLE
+from app.api.dataset_check import DatasetCheck
 from app.api.dataset_view import DatasetView
 from app.api.estimate import SizedNetwork
 from app.api.evaluation_example import REPORT as EVALUATION_EXAMPLE
 from app.api.job_metrics import EXAMPLE as METRICS_EXAMPLE
 from app.api.job_metrics import MetricPoints
+from app.api.job_preview import EXAMPLE as PREVIEW_EXAMPLE
+from app.api.job_preview import JobPreview
 from app.api.job_view import JobDetail, JobView
 from app.api.page import Page
 from app.api.worker_view import WorkerView
@@ -22,6 +29,7 @@ from app.checkpoint.report import CheckpointReport
 from app.jobs.spec import JobSpec
 from app.main import create_app
 from app.market.job_report import JobReport
+from app.market.split_report import SplitReport
 from app.settings import Settings
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -29,10 +37,15 @@ PATHS = {
     "/estimate": {"get"},
     "/tiers": {"get"},
     "/recommendation": {"get"},
+    "/calibrations": {"get", "post"},
+    "/calibrations/{calibration_id}": {"get"},
     "/datasets": {"get", "post"},
+    "/datasets/check": {"post"},
     "/datasets/{dataset_id}": {"get", "delete"},
+    "/datasets/{dataset_id}/splits": {"get"},
     "/datasets/{dataset_id}/chart.svg": {"get"},
     "/jobs": {"get", "post"},
+    "/jobs/preview": {"post"},
     "/jobs/{job_id}": {"get"},
     "/jobs/{job_id}/cancel": {"post"},
     "/jobs/{job_id}/resume": {"post"},
@@ -51,10 +64,12 @@ PATHS = {
     "/uploads/{upload_id}": {"get", "head", "patch", "delete"},
     "/checkpoints/{checkpoint_id}": {"get", "patch", "delete"},
     "/checkpoints/{checkpoint_id}/file": {"get"},
+    "/checkpoints/{checkpoint_id}/export": {"get"},
     "/healthz": {"get"},
     "/readyz": {"get"},
     "/metrics": {"get"},
     "/workers": {"get"},
+    "/queue": {"get"},
 }
 """Every path and its methods; clients rely on them."""
 
@@ -156,6 +171,8 @@ def test_the_fields_of_answers_are_described(document: dict[str, Any]) -> None:
         "SizedNetwork",
         "Tier",
         "Recommendation",
+        "CalibrationDetail",
+        "Calibration",
         "JobSpec",
         "JobReport",
         "AssetReport",
@@ -207,6 +224,12 @@ def test_the_report_s_schema_is_its_dataclass_every_field_described(document: di
         (examples.JOB, JobView),
         (examples.JOB_DETAIL, JobDetail),
         (examples.WORKER, WorkerView),
+        (CALIBRATION, CalibrationView),
+        (CALIBRATION_DETAIL, CalibrationDetail),
+        (examples.QUEUE, QueueState),
+        (examples.SPLITS, SplitReport),
+        (CHECK_EXAMPLE, DatasetCheck),
+        (PREVIEW_EXAMPLE, JobPreview),
         (examples.page_of(examples.JOB), Page[JobView]),
         (METRICS_EXAMPLE, MetricPoints),
         (EVALUATION_EXAMPLE, JobReport),

@@ -179,4 +179,6 @@ def test_a_lambda_schedule_is_high_and_says_how_to_load_without_it() -> None:
     assert finding.severity == "high"
     assert "lr_schedule holds a pickled function, such as a lambda: its bytecode" in finding.explanation
     assert "Load without it: custom_objects={'lr_schedule': " in finding.explanation
-    assert finding.explanation.endswith("give a float or the library's LinearSchedule in place of the function")
+    assert finding.explanation.endswith(
+        "give a float or the library's LinearSchedule in place of the function"
+    )
