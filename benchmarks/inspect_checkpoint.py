@@ -124,7 +124,7 @@ def make_checkpoint(path: Path, size: int) -> Path:
     import numpy as np
     import torch
 
-    from app.network.canonical import canonical_tree
+    from app.network.disk.canonical import canonical_tree
 
     # numpy's zeros take no memory until they are written to; torch's do.
     made = canonical_tree(_specs(size), lambda s, _: torch.from_numpy(np.zeros(s.shape, s.dtype)))
@@ -153,7 +153,7 @@ class _SparseFile:
 
 def _specs(size: int) -> dict[str, Any]:
     from app.network.config import PPOConfig
-    from app.network.contents import predicted_contents
+    from app.network.disk.contents import predicted_contents
     from app.network.shape import NetworkShape
 
     width = round(((size / 12 / 2) + 150_000) ** 0.5 - 265)  # 12 bytes a parameter: weights and two moments

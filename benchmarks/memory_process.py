@@ -12,7 +12,7 @@ import torch
 
 import worker.run  # noqa: F401 - for its size: this process is to be as large as a worker's
 from app.network.config import PPOConfig
-from app.network.run_memory import RunPlan, run_memory
+from app.network.memory.run_memory import RunPlan, run_memory
 from app.network.tiers import TIERS
 from benchmarks.tracked_trainer import BAR_BYTES
 from benchmarks.worlds import EPISODE, make_env, make_market

@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.network.archive_size import torch_save_bytes
 from app.network.config import PPOConfig
-from app.network.contents import predicted_contents
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import predicted_contents
 from app.network.estimate import disk_estimate
 from app.network.shape import NetworkShape
 

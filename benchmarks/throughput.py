@@ -37,8 +37,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from app.network.config import PPOConfig  # noqa: E402 - the path is set above
-from app.network.flops import count_flops  # noqa: E402
 from app.network.shape import NetworkShape  # noqa: E402
+from app.network.timing.flops import count_flops  # noqa: E402
 
 NETWORKS = {
     "Tiny": (256, 128, 64),

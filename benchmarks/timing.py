@@ -28,11 +28,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app.network.calibration import Calibration
 from app.network.config import PPOConfig
-from app.network.run_memory import RunPlan
+from app.network.memory.run_memory import RunPlan
 from app.network.shape import NetworkShape
-from app.network.training_time import TimeEstimate, estimate_time
+from app.network.timing.calibration import Calibration
+from app.network.timing.training_time import TimeEstimate, estimate_time
 from benchmarks.throughput import NETWORKS
 from benchmarks.worlds import EPISODE, make_env, make_market
 from worker.calibrate.calibrator import Calibrator

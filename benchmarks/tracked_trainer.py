@@ -22,12 +22,12 @@ from app.market.schema import MARKET_FEATURES, FeatureSchema
 from app.market.splits import Span
 from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
 from app.network.config import PPOConfig
-from app.network.device_overhead import DeviceType
 from app.network.first_layer import chunk_width, plan_first_layer
-from app.network.run_memory import MemoryEstimate, RunPlan, run_memory
+from app.network.memory.device_overhead import DeviceType
+from app.network.memory.run_memory import MemoryEstimate, RunPlan, run_memory
+from app.network.memory.tape import blocks
+from app.network.memory.update_plan import AdamKind
 from app.network.shape import NetworkShape
-from app.network.tape import blocks
-from app.network.update_plan import AdamKind
 from worker.ppo.env import BatchedEnv, EnvStep, ObservationParts
 from worker.ppo.observe import describe
 from worker.ppo.rollout import RolloutBuffer

@@ -19,7 +19,7 @@ from app.market.schema import FeatureSchema
 from app.market.splits import split_fold
 from app.market.trading import Costs, EnvSpec
 from app.network.auto_config import resolve_config
-from app.network.contents import LearnedState, Provenance, checkpoint_contents
+from app.network.disk.contents import LearnedState, Provenance, checkpoint_contents
 from app.network.shape import NetworkShape
 from worker.ppo.trainer import NativePPOTrainer
 from worker.save import save_checkpoint

@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
-from app.network.calibration import (
+from app.network.timing.calibration import (
     ACTIVATIONS,
     STREAMS,
     ActivationRate,

@@ -13,7 +13,7 @@ from app.market.features import compute_features
 from app.market.scaler import RobustScaler
 from app.market.significance import Trials
 from app.market.splits import Span
-from app.network.contents import LearnedState, checkpoint_contents
+from app.network.disk.contents import LearnedState, checkpoint_contents
 from app.network.tiers import find_tier
 from worker.ppo.trainer import NativePPOTrainer
 from worker.trading.env import TradingEnv

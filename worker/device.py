@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from app.network.contents import WRITER_VERSIONS
+from app.network.disk.contents import WRITER_VERSIONS
 from worker.ppo.device import Device, detect_device
 
 _CPUINFO = Path("/proc/cpuinfo")

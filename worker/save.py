@@ -1,7 +1,7 @@
 """Writing and reading checkpoints: atomic, hashed, in canonical form, without code in the file.
 
-The tree is app.network.contents' own; in canonical form (app.network.canonical) and written through a
-file object, so that its size is exactly what app.network.archive_size predicts. `save_trainer` and
+The tree is app.network.disk.contents' own; in canonical form (app.network.disk.canonical) and written through a
+file object, so that its size is exactly what app.network.disk.archive_size predicts. `save_trainer` and
 `load_trainer` do the same for whoever uses the trainer as a library.
 """
 
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from app.errors import InvalidInput, UnreadableCheckpoint
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import FORMAT, LearnedState, Provenance, checkpoint_contents
-from app.network.pickle_size import STORAGES
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import FORMAT, LearnedState, Provenance, checkpoint_contents
+from app.network.disk.pickle_size import STORAGES
 from worker.ppo.env import BatchedEnv
 from worker.ppo.trainer import NativePPOTrainer
 

@@ -10,8 +10,8 @@ from app.errors import DoesNotFit
 from app.jobs.plan import TrainingPlan
 from app.jobs.spec import JobSpec
 from app.network.config import PPOConfig
-from app.network.fit import NearestFit, advise, describe_refusal, find_nearest_fit
-from app.network.run_memory import run_memory
+from app.network.fits.fit import NearestFit, advise, describe_refusal, find_nearest_fit
+from app.network.memory.run_memory import run_memory
 from app.network.tiers import GB, find_tier
 
 BESIDE_OVERRIDES = frozenset({"hidden_dims"})

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from app.actions.keep_calibration import read_calibration
-from app.network.calibration import Calibration
 from app.network.tiers import Tier
+from app.network.timing.calibration import Calibration
 from app.registry.calibrations import latest_calibration
 from app.registry.database import Session
 from app.registry.workers import live_workers

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from app.errors import InvalidInput
-from app.network.calibration import Calibration
-from app.network.calibration_check import check_calibration
+from app.network.timing.calibration import Calibration
+from app.network.timing.calibration_check import check_calibration
 from app.registry.calibrations import add_calibration, find_twin
 from app.registry.database import Database, new_id
 from app.registry.tables import Calibration as Row

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.api.examples import EARLIER, LATER
-from app.network.calibration import STREAMS
+from app.network.timing.calibration import STREAMS
 
 _LAYOUTS = ("nn", "nt", "tn", "batched")
 

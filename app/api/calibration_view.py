@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from app.actions.keep_calibration import read_calibration
 from app.api.parameters import documented_like
 from app.api.rows import view_row
-from app.network.calibration import Calibration
 from app.network.shape import DOCUMENTED
+from app.network.timing.calibration import Calibration
 from app.registry.tables import Calibration as Row
 
 

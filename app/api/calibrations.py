@@ -12,7 +12,7 @@ from app.api.examples import answers, page_of
 from app.api.operation import Operation
 from app.api.page import Page, make_page
 from app.errors import LimitExceeded, NotFound, Unavailable
-from app.network.calibration import Calibration
+from app.network.timing.calibration import Calibration
 from app.registry.calibrations import find_calibration, list_calibrations
 
 router = APIRouter(tags=["sizes"], route_class=Operation)

@@ -12,7 +12,7 @@ from app.api.operation import Operation
 from app.api.problems import responses
 from app.errors import NotExportable, NotFound, Unavailable, UnreadableCheckpoint
 from app.export.plan import ExportFormat
-from app.network.contents import WRITER_VERSIONS
+from app.network.disk.contents import WRITER_VERSIONS
 
 router = APIRouter(tags=["checkpoints"], route_class=Operation)
 

@@ -13,13 +13,13 @@ from app.api.examples import DIMS, answers, plain
 from app.api.parameters import documented_like, fields_as
 from app.api.remembered import RememberedOperation
 from app.errors import InvalidConfig, InvalidShape, NotFound, Unavailable
-from app.network.calibration import Calibration
 from app.network.config import PPOConfig
-from app.network.device_overhead import DeviceType
+from app.network.memory.device_overhead import DeviceType
+from app.network.memory.update_plan import AdamKind
 from app.network.question import Question
 from app.network.shape import ActionKind
 from app.network.sizing import Sizing, size_network
-from app.network.update_plan import AdamKind
+from app.network.timing.calibration import Calibration
 from app.network.use_cases import TrainingMode
 from app.registry.calibrations import find_calibration
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from app.checkpoint.contents import Contents
 from app.checkpoint.values import Table, Tensor, fields_of
 from app.errors import CaliperError
-from app.network.archive_size import torch_save_bytes
 from app.network.config import PPOConfig
-from app.network.contents import FORMAT, Provenance, predicted_contents
-from app.network.pickle_size import TensorSpec
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import FORMAT, Provenance, predicted_contents
+from app.network.disk.pickle_size import TensorSpec
 from app.network.shape import DOCUMENTED, NetworkShape
 
 _DIMENSIONS = ("obs_dim", "action_dim", "action_kind")

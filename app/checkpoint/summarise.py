@@ -19,7 +19,7 @@ from app.checkpoint.statistics import hash_statistics
 from app.checkpoint.tensors import Part, check_tensors, describe, distinct_values, find_tensors, item_bytes
 from app.checkpoint.values import Array, Table, Tensor, fields_of
 from app.errors import CaliperError
-from app.network.contents import FORMAT
+from app.network.disk.contents import FORMAT
 
 Found = list[tuple[str, Tensor | Array]]
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from app.errors import InvalidInput
-from app.network.calibration import Calibration
-from app.network.calibration_check import check_calibration
+from app.network.timing.calibration import Calibration
+from app.network.timing.calibration_check import check_calibration
 
 MOST_BYTES = 8 << 20
 """A calibration has some tens of kilobytes."""

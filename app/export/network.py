@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.network.config import Activation
-from app.network.onnx_layout import OBS_MEAN, OBS_SCALE, OBSERVATION_CLIP
+from app.network.disk.onnx_layout import OBS_MEAN, OBS_SCALE, OBSERVATION_CLIP
 from app.network.shape import NetworkShape
 
 Values = NDArray[np.float64]

@@ -21,7 +21,7 @@ from app.export.network import Values, evaluate_policy
 from app.export.plan import VARIANCE_EPSILON
 from app.export.sb3 import sb3_names
 from app.export.source import Policy, read_policy
-from app.network.onnx_layout import OBS_MEAN, OBS_SCALE
+from app.network.disk.onnx_layout import OBS_MEAN, OBS_SCALE
 from app.weights.locate import locate_storages
 from app.weights.tensor import StoredTensor
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.errors import UnreadableCheckpoint
-from app.network.file_layout import Layout, TensorBytes
+from app.network.disk.file_layout import Layout, TensorBytes
 
 BLOCK_BYTES = 1 << 20
 """How much is held at once, a whole number of values of any type."""

@@ -11,10 +11,10 @@ from app.export.pieces import Convert, Copy, Export, fill_layout
 from app.export.sb3 import plan_sb3
 from app.export.source import Policy, StoredTensor, read_policy, read_weights
 from app.export.zip_archive import torch_zip
-from app.network.export_metadata import EXPORT_FORMAT, export_metadata, exported_tensors
-from app.network.file_layout import layout_bytes
-from app.network.onnx_layout import MOST_BYTES, OBS_MEAN, OBS_SCALE, onnx_layout
-from app.network.safetensors_layout import safetensors_layout
+from app.network.disk.export_metadata import EXPORT_FORMAT, export_metadata, exported_tensors
+from app.network.disk.file_layout import layout_bytes
+from app.network.disk.onnx_layout import MOST_BYTES, OBS_MEAN, OBS_SCALE, onnx_layout
+from app.network.disk.safetensors_layout import safetensors_layout
 
 ExportFormat = Literal["safetensors", "onnx", "sb3", "torch"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)

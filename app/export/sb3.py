@@ -13,8 +13,8 @@ from app.export.pieces import Copy, Export, Piece
 from app.export.sb3_data import SB3_VERSION, describe_algorithm
 from app.export.source import Policy
 from app.export.zip_archive import plain_zip, torch_zip
-from app.network.contents import adam_specs
-from app.network.pickle_size import TensorSpec
+from app.network.disk.contents import adam_specs
+from app.network.disk.pickle_size import TensorSpec
 from app.network.shape import NetworkShape
 
 MOST_OBS_DIM = 1_000_000

@@ -15,8 +15,8 @@ from app.checkpoint.tensors import TensorInfo, item_bytes
 from app.errors import CaliperError, NotExportable
 from app.export.pieces import Copy
 from app.network.config import PPOConfig
-from app.network.export_metadata import Origin
-from app.network.pickle_size import TensorSpec
+from app.network.disk.export_metadata import Origin
+from app.network.disk.pickle_size import TensorSpec
 from app.network.shape import NetworkShape
 
 _POLICY = "policy_state_dict."

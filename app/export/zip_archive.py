@@ -1,7 +1,7 @@
 """Zips of stored members, as plans: torch's own layout, and the plain one of Stable-Baselines3.
 
 Fields: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local), .9 (descriptor), .12 (central), .14 (zip64), .16 (end). What
-torch adds is told in app.network.archive_size, which measures this same layout.
+torch adds is told in app.network.disk.archive_size, which measures this same layout.
 """
 
 import struct
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from app.errors import NotExportable
 from app.export.checksum import pieces_crc32
 from app.export.pieces import Copy, Piece, piece_bytes
-from app.network.archive_size import ALIGNMENT, STEM
-from app.network.canonical import canonical_tree
-from app.network.pickle_size import TensorSpec, torch_pickle
+from app.network.disk.archive_size import ALIGNMENT, STEM
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.pickle_size import TensorSpec, torch_pickle
 
 MOST_BYTES = (1 << 32) - 2
 """Largest zip without zip64 fields, which no plan here has."""

@@ -14,10 +14,10 @@ from app.market.schema import FeatureSchema
 from app.market.splits import Fold, Span
 from app.market.trading import EnvSpec
 from app.network.config import PPOConfig
-from app.network.contents import Provenance
+from app.network.disk.contents import Provenance
+from app.network.disk.pickle_size import TensorSpec
 from app.network.first_layer import WindowGeometry
-from app.network.pickle_size import TensorSpec
-from app.network.run_memory import RunPlan
+from app.network.memory.run_memory import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import find_tier
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
-from app.network.cards import CARDS
-from app.network.contents import CPU_RNG_BYTES, CUDA_RNG_BYTES
-from app.network.device_overhead import CPU_OVERHEADS, CUDA_OVERHEADS, MARGIN_SHARE, DeviceType
+from app.network.disk.contents import CPU_RNG_BYTES, CUDA_RNG_BYTES
 from app.network.estimate import ADAM_BYTES
-from app.network.layer_walk import BFLOAT
-from app.network.limits import GRAIN
-from app.network.loss_memory import CLIPPED, FIGURES
-from app.network.optimizer_memory import BUCKET_BYTES
-from app.network.rollout_memory import (
+from app.network.fits.cards import CARDS
+from app.network.fits.limits import GRAIN
+from app.network.memory.device_overhead import CPU_OVERHEADS, CUDA_OVERHEADS, MARGIN_SHARE, DeviceType
+from app.network.memory.layer_walk import BFLOAT
+from app.network.memory.loss_memory import CLIPPED, FIGURES
+from app.network.memory.optimizer_memory import BUCKET_BYTES
+from app.network.memory.rollout_memory import (
     ACCOUNT_VALUES,
     ACCOUNT_WINDOWS,
     ADVANTAGE_BYTES,
@@ -23,13 +23,13 @@ from app.network.rollout_memory import (
     OBSERVATION_COPIES,
     STEP_SCALARS,
 )
-from app.network.run_memory import FIGURE_BLOCKS
+from app.network.memory.run_memory import FIGURE_BLOCKS
+from app.network.memory.tape import BLOCK
+from app.network.memory.training_memory import ACTION_INDEX, MINIBATCH_SCALARS
+from app.network.memory.update_plan import FLOAT
+from app.network.memory.window_memory import ROWS_WRITTEN
 from app.network.shape import DOCUMENTED, HEAD_DIM
-from app.network.tape import BLOCK
 from app.network.tiers import A100_LARGE_FROM, HIGH_FROM, MEDIUM_FROM, TIERS
-from app.network.training_memory import ACTION_INDEX, MINIBATCH_SCALARS
-from app.network.update_plan import FLOAT
-from app.network.window_memory import ROWS_WRITTEN
 
 Basis = Literal["exact", "measured", "assumed"]
 

@@ -3,20 +3,20 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from app.network.archive_size import torch_save_bytes
-from app.network.calibration import Calibration
 from app.network.config import PPOConfig
-from app.network.contents import check_agreement, policy_specs, predicted_contents
-from app.network.device_overhead import DeviceType
-from app.network.export_metadata import Origin, export_metadata, exported_tensors
-from app.network.file_layout import layout_bytes
-from app.network.flops import Flops, count_flops
-from app.network.onnx_layout import MOST_BYTES, onnx_layout
-from app.network.run_memory import MemoryEstimate, RunPlan, run_bytes, run_memory
-from app.network.safetensors_layout import safetensors_layout
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import check_agreement, policy_specs, predicted_contents
+from app.network.disk.export_metadata import Origin, export_metadata, exported_tensors
+from app.network.disk.file_layout import layout_bytes
+from app.network.disk.onnx_layout import MOST_BYTES, onnx_layout
+from app.network.disk.safetensors_layout import safetensors_layout
+from app.network.memory.device_overhead import DeviceType
+from app.network.memory.run_memory import MemoryEstimate, RunPlan, run_bytes, run_memory
 from app.network.shape import DOCUMENTED, Layer, NetworkShape
 from app.network.tiers import TIERS, Tier
-from app.network.training_time import TimeEstimate, estimate_time
+from app.network.timing.calibration import Calibration
+from app.network.timing.flops import Flops, count_flops
+from app.network.timing.training_time import TimeEstimate, estimate_time
 
 ADAM_BYTES = 12
 """Bytes per parameter of the notes' rule: fp32 weight and Adam's two moments."""

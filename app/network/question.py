@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, get_args
 
 from app.errors import InvalidConfig
-from app.network.calibration import Calibration
 from app.network.config import Activation, PPOConfig, Precision
-from app.network.device_overhead import DeviceType
-from app.network.run_memory import RunPlan
+from app.network.memory.device_overhead import DeviceType
+from app.network.memory.run_memory import RunPlan
+from app.network.memory.update_plan import AdamKind
+from app.network.memory.windows import Windows, read_windows
 from app.network.shape import DOCUMENTED, ActionKind, NetworkShape
-from app.network.update_plan import AdamKind
+from app.network.timing.calibration import Calibration
 from app.network.use_cases import TrainingMode
-from app.network.windows import Windows, read_windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ One question in, one frozen dataclass out: GET /estimate and `caliper estimate -
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from app.network.card_fit import CardFit, DeviceFit, fit_cards
 from app.network.constants import Constant, constants_for
 from app.network.estimate import Estimate, estimate
+from app.network.fits.card_fit import CardFit, DeviceFit, fit_cards
+from app.network.fits.target import choose_target
+from app.network.fits.tier_default import TierDefault, choose_by_tier
 from app.network.question import Question, Settings, check_config, plan_of, settings_of, shape_of
 from app.network.shape import DOCUMENTED
-from app.network.target import choose_target
-from app.network.tier_default import TierDefault, choose_by_tier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,8 @@ from app.jobs.choices import explain_choices
 from app.jobs.plan import TrainingPlan
 from app.jobs.spec import JobSpec
 from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
-from app.network.archive_size import torch_save_bytes
-from app.network.contents import predicted_contents
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import predicted_contents
 from app.registry.checkpoints import add_checkpoint
 from app.registry.database import Database
 from app.registry.jobs import list_jobs

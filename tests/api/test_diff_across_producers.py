@@ -24,7 +24,7 @@ from app.checkpoint.inspect import inspect_checkpoint  # noqa: E402
 from app.checkpoint.weights_child import compare_weights  # noqa: E402
 from app.cli.commands import app as caliper  # noqa: E402
 from app.network.config import PPOConfig  # noqa: E402
-from app.network.contents import LearnedState, Provenance, checkpoint_contents  # noqa: E402
+from app.network.disk.contents import LearnedState, Provenance, checkpoint_contents  # noqa: E402
 from app.network.shape import NetworkShape  # noqa: E402
 from worker.ppo.network import NativeActorCritic  # noqa: E402
 from worker.save import save_checkpoint  # noqa: E402

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import predicted_contents
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import predicted_contents
 from app.network.shape import NetworkShape
 from tests.checkpoint.real_files import (
     Policy,

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.network.config import PPOConfig
+from app.network.memory.training_memory import weight_bytes
 from app.network.shape import NetworkShape
-from app.network.training_memory import weight_bytes
 from benchmarks.memory import percentile
 from benchmarks.memory_draws import KINDS
 from benchmarks.tracked_trainer import Case, Tracked, track

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from app.checkpoint.inspect import inspect_checkpoint
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import predicted_contents
-from app.network.pickle_size import TensorSpec, pickle_bytes
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import predicted_contents
+from app.network.disk.pickle_size import TensorSpec, pickle_bytes
 from app.network.shape import NetworkShape
 from tests.checkpoint.test_documentation import between
 from tests.checkpoint.test_ranges import Asked

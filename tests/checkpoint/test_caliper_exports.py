@@ -9,10 +9,10 @@ from app.checkpoint.graph import Graph, Node, activation_of
 from app.checkpoint.inspect import inspect_checkpoint
 from app.checkpoint.report import CheckpointReport
 from app.network.config import PPOConfig
-from app.network.export_metadata import Origin, export_metadata, exported_tensors
-from app.network.onnx_layout import onnx_layout
-from app.network.pickle_size import TensorSpec
-from app.network.safetensors_layout import safetensors_layout
+from app.network.disk.export_metadata import Origin, export_metadata, exported_tensors
+from app.network.disk.onnx_layout import onnx_layout
+from app.network.disk.pickle_size import TensorSpec
+from app.network.disk.safetensors_layout import safetensors_layout
 from app.network.shape import NetworkShape
 
 SHAPE = NetworkShape(12, (16, 8), 4)

@@ -15,7 +15,7 @@ from app.checkpoint.limits import ReadLimits
 from app.checkpoint.report import CheckpointReport
 from app.checkpoint.statistics import hash_values
 from app.network.config import PPOConfig
-from app.network.contents import LearnedState, Provenance, checkpoint_contents, policy_specs
+from app.network.disk.contents import LearnedState, Provenance, checkpoint_contents, policy_specs
 from app.network.shape import NetworkShape
 from tests.checkpoint.recipes.test_rsl_rl import made as rsl_rl
 from tests.checkpoint.recipes.test_skrl import OBS as SKRL_OBS

@@ -16,9 +16,9 @@ from app.checkpoint.inspect import inspect_checkpoint
 from app.checkpoint.limits import Meter, ReadLimits
 from app.checkpoint.source import BytesSource, FileSource, PartSource, RangeReader, RangeSource
 from app.errors import InvalidInput, LimitExceeded, NotFound, Unavailable, UnreadableCheckpoint
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import (
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import (
     LearnedState,
     adam_specs,
     checkpoint_contents,

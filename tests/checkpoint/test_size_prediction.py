@@ -10,8 +10,8 @@ import torch
 from app.checkpoint.report import CheckpointReport
 from app.market.schema import FeatureSchema
 from app.network.config import PPOConfig
-from app.network.contents import LearnedState, Provenance, checkpoint_contents, trainer_state_specs
-from app.network.pickle_size import TensorSpec
+from app.network.disk.contents import LearnedState, Provenance, checkpoint_contents, trainer_state_specs
+from app.network.disk.pickle_size import TensorSpec
 from app.network.shape import NetworkShape
 from tests.checkpoint.reading import inspect
 from tests.checkpoint.real_files import saved

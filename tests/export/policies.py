@@ -9,9 +9,9 @@ import pytest
 from app.checkpoint.inspect import inspect_checkpoint
 from app.checkpoint.report import CheckpointReport
 from app.export.plan import plan_export
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import LearnedState, Provenance, checkpoint_contents, trainer_state_specs
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import LearnedState, Provenance, checkpoint_contents, trainer_state_specs
 from app.network.shape import NetworkShape
 
 PROVENANCE = Provenance(

@@ -17,9 +17,9 @@ from app.export.checksum import combine_crc32
 from app.export.pieces import BLOCK_BYTES, Copy, Export, fill_layout
 from app.export.plan import FORMATS, plan_export
 from app.export.zip_archive import MOST_BYTES, plain_zip
-from app.network.archive_size import torch_save_bytes
-from app.network.contents import policy_specs
-from app.network.file_layout import TensorBytes
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import policy_specs
+from app.network.disk.file_layout import TensorBytes
 from app.network.shape import NetworkShape
 from tests.export.policies import Made, make_policy
 
@@ -192,7 +192,7 @@ def test_any_plain_zip_is_sound(tmp_path: Path, contents: list[bytes]) -> None:
 
 def test_the_scaling_of_an_export_is_the_trainer_s_own() -> None:
     from app.export.plan import VARIANCE_EPSILON
-    from app.network.onnx_layout import OBSERVATION_CLIP
+    from app.network.disk.onnx_layout import OBSERVATION_CLIP
     from worker.ppo import normalisation
 
     assert (normalisation.CLIP, normalisation._EPSILON) == (OBSERVATION_CLIP, VARIANCE_EPSILON)

@@ -18,9 +18,9 @@ from app.export.pieces import Copy
 from app.export.plan import _plan_onnx
 from app.export.source import Policy, StoredTensor
 from app.network.config import PPOConfig
-from app.network.export_metadata import Origin
-from app.network.onnx_layout import IR_VERSION, MOST_BYTES, OPSET
-from app.network.pickle_size import TensorSpec
+from app.network.disk.export_metadata import Origin
+from app.network.disk.onnx_layout import IR_VERSION, MOST_BYTES, OPSET
+from app.network.disk.pickle_size import TensorSpec
 from app.network.shape import NetworkShape
 from tests.export.policies import make_policy, policy_outputs
 

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.network.config import PPOConfig
-from app.network.contents import Provenance, policy_specs
+from app.network.disk.contents import Provenance, policy_specs
+from app.network.disk.export_metadata import Origin, export_metadata
+from app.network.disk.file_layout import layout_bytes
+from app.network.disk.onnx_layout import MOST_BYTES, onnx_layout
+from app.network.disk.pickle_size import TensorSpec
+from app.network.disk.safetensors_layout import CODES, safetensors_layout
 from app.network.estimate import DiskEstimate, disk_estimate
-from app.network.export_metadata import Origin, export_metadata
-from app.network.file_layout import layout_bytes
-from app.network.onnx_layout import MOST_BYTES, onnx_layout
-from app.network.pickle_size import TensorSpec
-from app.network.run_memory import RunPlan
-from app.network.safetensors_layout import CODES, safetensors_layout
+from app.network.memory.run_memory import RunPlan
 from app.network.shape import NetworkShape
 from tests.export.policies import PROVENANCE, Made, make_policy
 

@@ -6,12 +6,12 @@ from dataclasses import asdict
 import pytest
 
 from app.errors import InvalidConfig
-from app.network.archive_size import torch_save_bytes
 from app.network.config import PPOConfig
-from app.network.contents import Provenance, predicted_contents
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import Provenance, predicted_contents
+from app.network.disk.pickle_size import TensorSpec
 from app.network.estimate import Size, disk_estimate, estimate
-from app.network.pickle_size import TensorSpec
-from app.network.run_memory import RunPlan
+from app.network.memory.run_memory import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import TIERS
 

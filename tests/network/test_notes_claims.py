@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from app.network.archive_size import torch_save_bytes
 from app.network.config import PPOConfig
-from app.network.contents import adam_specs, policy_specs
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.contents import adam_specs, policy_specs
 from app.network.estimate import estimate
 from app.network.shape import NetworkShape
 

@@ -8,16 +8,16 @@ import pytest
 
 from app.errors import CaliperError
 from app.network.auto_config import resolve_config
-from app.network.cards import CARDS, find_card
 from app.network.config import PPOConfig
 from app.network.constants import constants_for
-from app.network.device_overhead import MARGIN_SHARE
 from app.network.estimate import estimate
+from app.network.fits.cards import CARDS, find_card
+from app.network.memory.device_overhead import MARGIN_SHARE
+from app.network.memory.run_memory import RunPlan, run_memory
+from app.network.memory.tape import BLOCK
 from app.network.question import Question
-from app.network.run_memory import RunPlan, run_memory
 from app.network.shape import NetworkShape
 from app.network.sizing import Sizing, size_network
-from app.network.tape import BLOCK
 from app.network.tiers import TIERS
 
 DIMS = (512, 256, 128)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.network.archive_size import torch_save_bytes
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import adam_specs, policy_specs
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import adam_specs, policy_specs
 from app.network.estimate import ADAM_BYTES, disk_estimate
 from app.network.shape import NetworkShape
 from app.network.tiers import TIERS, a100_hidden_dims, detect_tier

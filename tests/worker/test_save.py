@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from app.errors import InvalidInput, UnreadableCheckpoint
-from app.network.archive_size import torch_save_bytes
-from app.network.canonical import canonical_tree
 from app.network.config import PPOConfig
-from app.network.contents import (
+from app.network.disk.archive_size import torch_save_bytes
+from app.network.disk.canonical import canonical_tree
+from app.network.disk.contents import (
     ADAM_EPS,
     LearnedState,
     Provenance,
@@ -27,7 +27,7 @@ from app.network.contents import (
     predicted_contents,
     trainer_state_specs,
 )
-from app.network.pickle_size import TensorSpec
+from app.network.disk.pickle_size import TensorSpec
 from app.network.shape import NetworkShape
 from worker import save
 from worker.save import load_checkpoint, save_checkpoint

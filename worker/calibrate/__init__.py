@@ -1,1 +1,1 @@
-"""Measures a device in seconds: the speeds from which app/network/training_time.py predicts."""
+"""Measures a device in seconds: the speeds from which app/network/timing/training_time.py predicts."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.network.calibration import Calibration
+from app.network.timing.calibration import Calibration
 from worker.calibrate.calibrator import Calibrator
 from worker.calibrate.machine import BUSY_PERCENT, LoadWatch
 from worker.device import name_device

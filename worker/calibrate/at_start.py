@@ -8,7 +8,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from app.actions.keep_calibration import keep_calibration
-from app.network.calibration import Calibration
+from app.network.timing.calibration import Calibration
 from app.registry.calibrations import latest_calibration
 from app.registry.database import Database
 

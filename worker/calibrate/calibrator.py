@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import torch
 
-from app.network.calibration import Calibration
-from app.network.calibration_check import check_calibration
+from app.network.timing.calibration import Calibration
+from app.network.timing.calibration_check import check_calibration
 from worker.calibrate.corrections import Corrections
 from worker.calibrate.loop import LoopRuns, no_costs
 from worker.calibrate.machine import LoadWatch, find_versions

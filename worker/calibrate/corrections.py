@@ -10,14 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from app.network.calibration import Calibration, Correction, Part, Spread
 from app.network.config import FirstLayerMethod, PPOConfig
 from app.network.first_layer import WindowGeometry, plan_first_layer
-from app.network.first_layer_work import WindowedLayer
 from app.network.shape import NetworkShape
-from app.network.training_work import forward, learn_backward, learn_forward
-from app.network.work import Work
-from app.network.work_time import work_seconds
+from app.network.timing.calibration import Calibration, Correction, Part, Spread
+from app.network.timing.first_layer_work import WindowedLayer
+from app.network.timing.training_work import forward, learn_backward, learn_forward
+from app.network.timing.work import Work
+from app.network.timing.work_time import work_seconds
 from worker.calibrate.turns import Turns
 from worker.ppo.env import WindowSeries
 from worker.ppo.network import NativeActorCritic, Preactivations

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from app.network.file_layout import TensorBytes
-from app.network.onnx_layout import onnx_layout
+from app.network.disk.file_layout import TensorBytes
+from app.network.disk.onnx_layout import onnx_layout
 from app.network.shape import NetworkShape
 from worker.calibrate.machine import BUSY_PERCENT, LoadWatch
 from worker.device import name_processor

@@ -9,12 +9,12 @@ import torch
 from app.market.features import FeatureSchema
 from app.market.splits import Span
 from app.market.trading import RETAIL_COSTS, EnvSpec
-from app.network.calibration import Calibration, LoopCosts, Spread
 from app.network.config import PPOConfig
-from app.network.first_layer_work import WindowedLayer
 from app.network.shape import NetworkShape
-from app.network.training_work import forward, learn_backward, learn_forward
-from app.network.work_time import work_seconds
+from app.network.timing.calibration import Calibration, LoopCosts, Spread
+from app.network.timing.first_layer_work import WindowedLayer
+from app.network.timing.training_work import forward, learn_backward, learn_forward
+from app.network.timing.work_time import work_seconds
 from worker.calibrate.turns import Turns
 from worker.ppo.collect import Collector
 from worker.ppo.learn import Learner

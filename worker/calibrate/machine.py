@@ -8,8 +8,8 @@ from time import monotonic, sleep
 
 import torch
 
-from app.network.calibration import MachineLoad
-from app.network.contents import WRITER_VERSIONS
+from app.network.disk.contents import WRITER_VERSIONS
+from app.network.timing.calibration import MachineLoad
 
 BUSY_PERCENT = 15.0
 """Percent of all processors' time used by others just before, above which the machine counts as loaded. The load

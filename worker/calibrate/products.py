@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from app.network.calibration import Layout, ProductTable, TablePrecision
+from app.network.timing.calibration import Layout, ProductTable, TablePrecision
 from worker.calibrate.turns import Turns
 from worker.ppo.precision import Arithmetic, choose_precision
 

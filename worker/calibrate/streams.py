@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from app.network.calibration import STREAMS, ActivationRate, AdamRate, Spread, StreamRate
 from app.network.config import Activation
+from app.network.timing.calibration import STREAMS, ActivationRate, AdamRate, Spread, StreamRate
 from worker.calibrate.turns import Turns
 from worker.ppo.network import ACTIVATIONS
 from worker.ppo.trainer import ADAM_EPS

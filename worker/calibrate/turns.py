@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from app.network.calibration import Spread
+from app.network.timing.calibration import Spread
 
 Clock = Literal["wall", "processor"]
 CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}

@@ -1,6 +1,6 @@
 """Exports that Caliper wrote (safetensors, ONNX): a state dict of its layout beside metadata that describe it.
 
-What app.network.export_metadata writes stands in safetensors' `__metadata__` and in ONNX's metadata_props. It is
+What app.network.disk.export_metadata writes stands in safetensors' `__metadata__` and in ONNX's metadata_props. It is
 believed like a config: held against the shapes, and of ONNX against the graph, which counts where they differ.
 """
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from app.network.calibration import Calibration
-from app.network.calibration_check import check_calibration
 from app.network.config import PPOConfig
 from app.network.first_layer import WindowGeometry
-from app.network.run_memory import RunPlan
+from app.network.memory.run_memory import RunPlan
 from app.network.shape import NetworkShape
-from app.network.training_time import estimate_time
+from app.network.timing.calibration import Calibration
+from app.network.timing.calibration_check import check_calibration
+from app.network.timing.training_time import estimate_time
 from app.registry.calibrations import list_calibrations
 from app.registry.database import Database
 from worker.calibrate import __main__ as command

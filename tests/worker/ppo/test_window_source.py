@@ -7,7 +7,7 @@ import torch
 
 from app.network.config import PPOConfig
 from app.network.first_layer import FirstLayerPlan, FirstLayerWork, Way, WindowGeometry
-from app.network.window_memory import WindowMemory
+from app.network.memory.window_memory import WindowMemory
 from worker.ppo.env import WindowSeries
 from worker.ppo.row_table import RowTable
 from worker.ppo.window_product import gather_windows

@@ -1,0 +1,1 @@
+"""What fits where: cards, targets, the largest run that fits."""
