@@ -87,38 +87,40 @@ class CheckpointLabels:
     """All aliases that it shall have; one that pointed elsewhere moves here."""
 
 
+Widths = Annotated[
+    str | None,
+    Query(pattern=r"^\d{1,7}(,\d{1,7}){0,15}$", description="The trunk's widths.", examples=["512,256,128"]),
+]
+ObsDim = Annotated[int | None, Query(ge=1, le=10_000_000, description="Length of an observation.")]
+Hash = Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="Hash of the file.")]
+Metric = Annotated[
+    str | None,
+    Query(
+        pattern=METRIC,
+        max_length=200,
+        description="A value that was measured when it was saved: one that has it, by its path.",
+        examples=["test.sharpe"],
+    ),
+]
+
+
+def _bound(description: str) -> Any:
+    return Query(allow_inf_nan=False, description=description)
+
+
 async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
-    hidden_dims: Annotated[
-        str | None,
-        Query(
-            pattern=r"^\d{1,7}(,\d{1,7}){0,15}$", description="The trunk's widths.", examples=["512,256,128"]
-        ),
-    ] = None,
-    obs_dim: Annotated[
-        int | None, Query(ge=1, le=10_000_000, description="Length of an observation.")
-    ] = None,
+    hidden_dims: Widths = None,
+    obs_dim: ObsDim = None,
     producer: Annotated[str | None, _exact("Software that wrote it.")] = None,
     kind: Annotated[str | None, _exact("`uploaded`, `periodic`, `final`, …")] = None,
     job: Annotated[str | None, _exact("Id of the job that made it.")] = None,
     tag: Annotated[str | None, _exact("A word put on it.")] = None,
     alias: Annotated[str | None, _exact("A name that points to it alone.")] = None,
     name: Annotated[str | None, _exact("A part of its name, in any case.")] = None,
-    sha256: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="Hash of the file.")] = None,
-    metric: Annotated[
-        str | None,
-        Query(
-            pattern=METRIC,
-            max_length=200,
-            description="A value that was measured when it was saved: one that has it, by its path.",
-            examples=["test.sharpe"],
-        ),
-    ] = None,
-    metric_min: Annotated[
-        float | None, Query(allow_inf_nan=False, description="The least that `metric` may be.")
-    ] = None,
-    metric_max: Annotated[
-        float | None, Query(allow_inf_nan=False, description="The most that `metric` may be.")
-    ] = None,
+    sha256: Hash = None,
+    metric: Metric = None,
+    metric_min: Annotated[float | None, _bound("The least that `metric` may be.")] = None,
+    metric_max: Annotated[float | None, _bound("The most that `metric` may be.")] = None,
 ) -> dict[str, str | int | float]:
     """What listed checkpoints must have."""
     if metric is None and (metric_min is not None or metric_max is not None):

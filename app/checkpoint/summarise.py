@@ -22,6 +22,7 @@ from app.errors import CaliperError
 from app.network.disk.contents import FORMAT
 
 Found = list[tuple[str, Tensor | Array]]
+Placed = list[tuple[str, Tensor | Array, Part]]
 
 _MOST_MODULE_TEXT = 1 << 17
 """Characters of all modules' names together; a list that is longer is left out."""
@@ -36,8 +37,7 @@ def summarise(
     parts = recipe.parts(contents.root)
     architecture = recipe.read(contents.root)
     statistics = _statistics(found, parts)
-    scaling = {path for path, _ in statistics} if not parts.weights_path else set()
-    placed = [(path, value, "other" if path in scaling else _part(path, parts)) for path, value in found]
+    placed = _placed(found, parts, statistics)
     layers = _layers([(path, value) for path, value, part in placed if part == "weights"], parts, contents)
     renderer = Renderer(context.meter.limits)
     optimizer = read_optimizer(parts.optimizer, contents.scalar)
@@ -79,6 +79,12 @@ def summarise(
         )
 
     return report
+
+
+def _placed(found: Found, parts: Parts, statistics: Found) -> Placed:
+    """Every tensor with the part that it belongs to; a normaliser's statistics among the weights are none."""
+    scaling = {path for path, _ in statistics} if not parts.weights_path else set()
+    return [(path, value, "other" if path in scaling else _part(path, parts)) for path, value in found]
 
 
 def _features(parts: Parts, architecture: Architecture, context: Context) -> FeatureSchema | None:

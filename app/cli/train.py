@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -55,12 +56,16 @@ Settings = Annotated[
 Folds = Annotated[int | None, typer.Option(min=1, help="Walk forward: one job for each of so many folds.")]
 
 
+Hidden = Annotated[str | None, typer.Option(help="Widths of the trunk; else by tier or use case.")]
+Steps = Annotated[int, typer.Option(help="Environment steps to train for.", show_default=False)]
+
+
 def train_command(  # noqa: PLR0913 - the options of a command
     *,
     dataset: Datasets,
-    timesteps: Annotated[int, typer.Option(help="Environment steps to train for.", show_default=False)],
+    timesteps: Steps,
     costs: Costs,
-    hidden: Annotated[str | None, typer.Option(help="Widths of the trunk; else by tier or use case.")] = None,
+    hidden: Hidden = None,
     mode: Annotated[str | None, typer.Option(help="standard, quick or extended.")] = None,
     use_case: UseCase = None,
     tier: Annotated[str | None, typer.Option(help="GPU tier; else the strongest with a live worker.")] = None,
@@ -85,36 +90,40 @@ def train_command(  # noqa: PLR0913 - the options of a command
       caliper train --dataset googl --timesteps 200000 \
         --costs fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300
       caliper train … --hidden 256,128,64 --set learning_rate=1e-3 --detach
-      caliper train … --folds 5
-      caliper train … --tensorboard runs
+      caliper train … --folds 5 --tensorboard runs
 
     Exit codes: 0 the job succeeded, or was queued with --detach · 1 it was refused, failed or was cancelled ·
     2 wrong usage · 3 the service does not answer · 130 Ctrl-C, the job goes on.
     """
-    wanted = {
-        "dataset": dataset[0] if len(dataset) == 1 else None,
-        "datasets": dataset if len(dataset) > 1 else None,
-        "total_timesteps": timesteps,
-        "environment": {"costs": parse_settings(costs.split(","), "--costs", COSTS_EXAMPLE)},
-        "name": name,
-        "hidden_dims": list(parse_dims(hidden)) if hidden else None,
-        "training_mode": mode,
-        "use_case": use_case,
-        "tier": tier,
-        "seed": seed,
-        "initial_checkpoint": start_from,
-        "overrides": parse_settings(setting or [], "--set", "gamma=0.995"),
-    }
-    spec = {key: value for key, value in wanted.items() if value not in (None, "", {})}
-    tracking = Tracking(tensorboard, mlflow, experiment)
+    spec = _stated(
+        **({"dataset": dataset[0]} if len(dataset) == 1 else {"datasets": dataset}),
+        total_timesteps=timesteps,
+        environment={"costs": parse_settings(costs.split(","), "--costs", COSTS_EXAMPLE)},
+        name=name,
+        hidden_dims=list(parse_dims(hidden)) if hidden else None,
+        training_mode=mode,
+        use_case=use_case,
+        tier=tier,
+        seed=seed,
+        initial_checkpoint=start_from,
+        overrides=parse_settings(setting or [], "--set", "gamma=0.995"),
+    )
+    tracking = _open_tracking(Tracking(tensorboard, mlflow, experiment), detach=detach)
+    train = train_one if folds is None else partial(train_folds, folds=folds)
+    with connect(url) as client:
+        train(client, spec, tracking=tracking, detach=detach, as_json=as_json)
+
+
+def _stated(**wanted: Any) -> dict[str, Any]:
+    """What was asked for, without what was left to the service."""
+    return {key: value for key, value in wanted.items() if value not in (None, "", {})}
+
+
+def _open_tracking(tracking: Tracking, *, detach: bool) -> Tracking:
     if tracking.open() and detach:
         hint = "`caliper jobs watch` takes --tensorboard and --mlflow too, `caliper jobs export` afterwards"
         raise InvalidInput("nobody watches a detached job", hint=hint, pointer="--detach")
-    with connect(url) as client:
-        if folds is not None:
-            train_folds(client, spec, folds, tracking, detach=detach, as_json=as_json)
-        else:
-            train_one(client, spec, tracking, detach=detach, as_json=as_json)
+    return tracking
 
 
 def train_one(
