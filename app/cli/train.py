@@ -89,8 +89,7 @@ def train_command(  # noqa: PLR0913 - the options of a command
     Examples:
       caliper train --dataset googl --timesteps 200000 \
         --costs fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300
-      caliper train … --hidden 256,128,64 --set learning_rate=1e-3 --detach
-      caliper train … --folds 5 --tensorboard runs
+      caliper train … --hidden 256,128,64 --set learning_rate=1e-3 --folds 5 --detach
 
     Exit codes: 0 the job succeeded, or was queued with --detach · 1 it was refused, failed or was cancelled ·
     2 wrong usage · 3 the service does not answer · 130 Ctrl-C, the job goes on.
@@ -109,8 +108,8 @@ def train_command(  # noqa: PLR0913 - the options of a command
         overrides=parse_settings(setting or [], "--set", "gamma=0.995"),
     )
     tracking = _open_tracking(Tracking(tensorboard, mlflow, experiment), detach=detach)
-    train = train_one if folds is None else partial(train_folds, folds=folds)
     with connect(url) as client:
+        train = train_one if folds is None else partial(train_folds, folds=folds)
         train(client, spec, tracking=tracking, detach=detach, as_json=as_json)
 
 
