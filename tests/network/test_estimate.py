@@ -2,9 +2,11 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from pkgutil import walk_packages
 
 import pytest
 
+import app.network
 from app.errors import InvalidConfig
 from app.network.config import PPOConfig
 from app.network.disk.archive_size import torch_save_bytes
@@ -86,8 +88,7 @@ def test_a_config_of_another_network_is_refused(config: PPOConfig, field: str) -
 
 
 def test_the_room_loads_nothing_heavy() -> None:
-    modules = ["archive_size", "contents", "estimate", "fit", "tiers", "auto_config", "recommend"]
-    imports = ", ".join(f"app.network.{name}" for name in modules)
+    imports = ", ".join(found.name for found in walk_packages(app.network.__path__, "app.network."))
     heavy = "{'torch', 'numpy', 'pydantic'} & set(sys.modules)"
     code = f"import sys, {imports}; sys.exit(str({heavy}) if {heavy} else 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
