@@ -1,18 +1,21 @@
 """Learning per sample: ours and stable-baselines3 with the same hyperparameters, several seeds, quantiles.
 
-    python benchmarks/learning.py [--seeds 5] [--tasks cartpole acrobot …] [--processes 2]
+    python benchmarks/learning.py [--seeds 5] [--tasks cartpole acrobot …] [--processes 2] [--kept FILE]
 
 Both trainers step the same Gymnasium environments; a wrapper in the environment notes every episode's return,
 so that both are counted alike. `final` is the mean return of a run's last 100 training episodes (actions still
 drawn, as the field's tables report it), `area` the mean over all its steps of the return of the episode that the
 step belongs to: learning speed. Quartiles are over seeds. A row passes where our upper quartile reaches
-stable-baselines3's lower one, in both figures. Seeds fix the outcome: load on the machine does not matter.
+stable-baselines3's lower one, in both figures. Seeds fix the outcome: load on the machine does not matter, and a run
+that is in the file `--kept` is not repeated.
 
 stable-baselines3 has no factor 1/2 in its value loss, so its vf_coef is half of ours. Its value clipping is another
-(the clipped error alone; ours, as CleanRL, the larger of both), so it runs at its default: without.
+(the clipped error alone; ours, as CleanRL, the larger of both): against it both run without, as is its default. Where the
+published figure is CleanRL's, `clipped` is ours with CleanRL's value clipping, as that figure was made.
 """
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -31,7 +34,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.network.config import PPOConfig
 
-Runs = dict[tuple[str, str], list[tuple[float, float]]]
+Run = tuple[str, str, int]
+"""Task, who, seed."""
+
+Results = dict[Run, tuple[float, float]]
 
 CLEANRL = PPOConfig(
     hidden_dims=(64,), shared_trunk=False, total_timesteps=500_000, num_envs=4, num_steps=128, seed=0
@@ -85,6 +91,11 @@ TASKS = {
 }
 
 
+def contestants(task: str) -> tuple[str, ...]:
+    """Who trains on a task."""
+    return ("ours", "clipped", "sb3") if TASKS[task].config.clip_vloss else ("ours", "sb3")
+
+
 @dataclass
 class Noted(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Notes each episode's return and length in a list that all environments of a run share."""
@@ -115,32 +126,55 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--kept", type=Path, help="results are added to this JSON file, and taken from it")
     asked = parser.parse_args()
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "stable-baselines3", "gymnasium"))
     print(
         f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {versions}, "
         f"{asked.seeds} seeds"
     )
-    _print_table(asked.tasks, _run_all(asked.tasks, asked.seeds, asked.processes))
+    wanted = [
+        (task, who, seed)
+        for task in asked.tasks
+        for seed in range(1, asked.seeds + 1)
+        for who in contestants(task)
+    ]
+    _print_table(asked.tasks, asked.seeds, _run_all(wanted, asked.processes, asked.kept))
 
 
-def _run_all(tasks: list[str], seeds: int, processes: int) -> Runs:
-    """Every run in a process of its own with one thread, the two trainers in turns."""
-    names = [(task, who) for task in tasks for _ in range(seeds) for who in ("ours", "sb3")]
-    numbers = [seed + 1 for _ in tasks for seed in range(seeds) for _ in ("ours", "sb3")]
-    runs: Runs = {}
+def _run_all(wanted: list[Run], processes: int, kept: Path | None) -> Results:
+    """Every run that is not kept, in a process of its own with one thread, the trainers in turns."""
+    results = _read(kept)
+    missing = [run for run in wanted if run not in results]
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(processes, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for key, result in zip(names, pool.map(_run, names, numbers), strict=True):
-            runs.setdefault(key, []).append(result)
-            print(f"  {key[0]:13} {key[1]:4} final {result[0]:9.2f}  area {result[1]:9.2f}", flush=True)
-    return runs
+        for run, result in zip(missing, pool.map(_run, missing), strict=True):
+            results[run] = result
+            _write(kept, results)
+    for run in wanted:
+        final, area = results[run]
+        print(f"  {run[0]:13} {run[1]:7} seed {run[2]}  final {final:9.2f}  area {area:9.2f}")
+    return results
 
 
-def _run(name: tuple[str, str], seed: int) -> tuple[float, float]:
-    task = TASKS[name[0]]
-    train = _train_ours if name[1] == "ours" else _train_sb3
-    episodes = train(task, seed)
+def _read(kept: Path | None) -> Results:
+    if kept is None or not kept.exists():
+        return {}
+    rows = json.loads(kept.read_text())
+    return {(task, who, seed): (final, area) for task, who, seed, final, area in rows}
+
+
+def _write(kept: Path | None, results: Results) -> None:
+    if kept is not None:
+        kept.write_text(json.dumps([(*run, *result) for run, result in results.items()], indent=0))
+
+
+def _run(run: Run) -> tuple[float, float]:
+    name, who, seed = run
+    task = TASKS[name]
+    if who != "clipped":
+        task = replace(task, config=replace(task.config, clip_vloss=False))
+    episodes = _train_sb3(task, seed) if who == "sb3" else _train_ours(task, seed)
     returns, lengths = np.array(episodes).T
     return float(returns[-100:].mean()), float((returns * lengths).sum() / lengths.sum())
 
@@ -190,15 +224,19 @@ def _schedule(value: float, *, annealed: bool) -> Any:
     return (lambda remaining: value * remaining) if annealed else value
 
 
-def _print_table(tasks: list[str], runs: Runs) -> None:
+def _print_table(tasks: list[str], seeds: int, results: Results) -> None:
     heads = ("task", "who", "final q25", "median", "q75", "area q25", "median", "q75", "", "published")
-    print(("\n{:13} {:4}" + " {:>9}" * 6 + "  {:7} {}").format(*heads))
+    print(("\n{:13} {:7}" + " {:>9}" * 6 + "  {:7} {}").format(*heads))
     for task in tasks:
-        quartiles = {who: _quartiles(runs[task, who]) for who in ("ours", "sb3")}
+        quartiles = {
+            who: _quartiles([results[task, who, seed] for seed in range(1, seeds + 1)])
+            for who in contestants(task)
+        }
         for who, (final, area) in quartiles.items():
             row = "".join(f" {value:9.2f}" for value in (*final, *area))
             verdict = _verdict(quartiles) if who == "ours" else ""
-            print(f"{task:13} {who:4}{row}  {verdict:7} {TASKS[task].published if who == 'ours' else ''}")
+            published = TASKS[task].published if who == contestants(task)[-2] else ""
+            print(f"{task:13} {who:7}{row}  {verdict:7} {published}")
 
 
 def _quartiles(results: list[tuple[float, float]]) -> tuple[list[float], list[float]]:

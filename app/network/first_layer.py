@@ -14,7 +14,7 @@ Notation: L lookback, F features, H outputs, B samples, U distinct rows, S block
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -223,8 +223,8 @@ def plan_first_layer(config: PPOConfig, windows: WindowGeometry, device_type: st
     """Choose the fastest ways by the model, or those of the method that the configuration names."""
     work = FirstLayerWork.of(config, windows, device_type)
     ways = [way for way in work.ways() if config.first_layer in ("auto", way.method)]
-    rollout = min(ways, key=work.rollout_seconds)
-    minibatch = min(ways, key=work.minibatch_seconds)
+    rollout = _fastest(ways, work.rollout_seconds)
+    minibatch = _fastest(ways, work.minibatch_seconds)
     if config.first_layer != "auto":
         return FirstLayerPlan(rollout, minibatch, f"your choice: {config.first_layer}")
     direct = Way("direct")
@@ -235,6 +235,15 @@ def plan_first_layer(config: PPOConfig, windows: WindowGeometry, device_type: st
         f"minibatches by {minibatch} "
         f"({_compare(work.minibatch_seconds(direct), work.minibatch_seconds(minibatch))})",
     )
+
+
+CONVOLUTION_GAINS = 0.91
+"""The convolution is taken where the model says that it takes at most this share of the others' time: nearer to
+them the model cannot tell (docs/decisions/0014), and they are the plainer arithmetic."""
+
+
+def _fastest(ways: Sequence[Way], seconds: Callable[[Way], float]) -> Way:
+    return min(ways, key=lambda way: seconds(way) * (1.0 if way.block else CONVOLUTION_GAINS))
 
 
 def _compare(direct: float, chosen: float) -> str:

@@ -137,6 +137,22 @@ def find_tier(name: str) -> Tier:
     return TIERS[name]
 
 
+def check_also_tiers(tier: str, also: tuple[str, ...]) -> tuple[str, ...]:
+    """The tiers whose jobs a worker of `tier` takes when it has none of its own, largest first.
+
+    Only cards, and only smaller ones, so that what was found to fit there fits here. Raises InvalidInput.
+    """
+    names = list(TIERS)
+    smaller = names[names.index(find_tier(tier).name) + 1 :] if tier != "cpu" else []
+    allowed = [name for name in smaller if name != "cpu"]
+    for name in also:
+        if name not in allowed:
+            hint = f"one of {', '.join(allowed)}" if allowed else "none: there is no smaller card"
+            detail = f"a worker of tier {tier} cannot take jobs of tier {name!r}"
+            raise InvalidInput(detail, hint=hint, pointer="also_tiers")
+    return tuple(name for name in allowed if name in also)
+
+
 def a100_hidden_dims(total_bytes: int) -> tuple[int, ...]:
     """The notes' get_a100_config: 80 GB trains (1024, 512, 256), 40 GB trains (512, 256, 128)."""
     return LARGE if total_bytes >= A100_LARGE_FROM else SMALL

@@ -10,7 +10,9 @@ from app.errors import InvalidConfig
 from app.network.config import PPOConfig
 from app.network.first_layer import (
     CHUNK_BYTES,
+    CONVOLUTION_GAINS,
     FirstLayerWork,
+    Way,
     WindowGeometry,
     chunk_width,
     expected_blocks,
@@ -30,6 +32,17 @@ def test_many_environments_are_worth_a_convolution() -> None:
 def test_two_environments_are_not() -> None:
     plan = plan_first_layer(replace(CONFIG, num_envs=2), MARKET, "cpu")
     assert plan.minibatch.method in {"direct", "table"}
+
+
+def test_a_near_tie_goes_to_the_plainer_way() -> None:
+    config, rows = PPOConfig(hidden_dims=(512,), num_envs=32, num_steps=64), replace(MARKET, rows=40_000)
+    work = FirstLayerWork.of(config, rows, "cpu")
+    convolved = min((way for way in work.ways() if way.block), key=work.minibatch_seconds)
+    gain = work.minibatch_seconds(convolved) / work.minibatch_seconds(Way("direct"))
+    assert CONVOLUTION_GAINS < gain < 1
+    assert plan_first_layer(config, rows, "cpu").minibatch == Way("direct")
+    # Seen from more environments the same rows are shared, and the gain is plain.
+    assert plan_first_layer(replace(config, num_envs=64), rows, "cpu").minibatch.block
 
 
 def test_few_rows_seen_by_very_many_samples_are_shared() -> None:

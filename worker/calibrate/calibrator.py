@@ -67,6 +67,7 @@ class Calibrator:
             adam=self._streams.adam(),
             loop=no_costs(),
             corrections=(),
+            unsteadiness=self._turns.unsteadiness(),
         )
         return self._complete(tables)
 

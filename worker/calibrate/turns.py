@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from statistics import mean, median
 from typing import Literal
 
 import torch
@@ -43,6 +44,11 @@ class Turns:
     def spread(self, name: Hashable) -> Spread:
         """Over the turns so far."""
         return Spread.of(self.seconds[name])
+
+    def unsteadiness(self) -> float:
+        """Mean time of a whole turn over the sum of the tasks' medians."""
+        every = self.seconds.values()
+        return sum(map(mean, every)) / sum(map(median, every))
 
     def difference(self, name: Hashable, less: Hashable) -> list[float]:
         """How much longer one task took than another, turn by turn."""

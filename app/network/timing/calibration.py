@@ -283,6 +283,9 @@ class Calibration:
     """The loop around the network."""
     corrections: tuple[Correction, ...]
     """Where the real network takes more or less than its parts."""
+    unsteadiness: float = 1.0
+    """Mean time of a whole turn over the sum of its quantities' medians: medians leave out the interruptions that
+    every long run meets."""
 
     def __hash__(self) -> int:
         """By device and moment: an equal calibration has equal ones."""

@@ -14,6 +14,9 @@ MOST_CHARACTERS, MOST_VERSIONS, MOST_THREADS = 200, 20, 4096
 MOST_ENTRIES = 20_000
 """Most numbers of one table."""
 
+LEAST_UNSTEADINESS, MOST_UNSTEADINESS = 0.5, 100.0
+"""Bounds of a turn's mean over its medians."""
+
 
 def check_calibration(calibration: Calibration) -> Calibration:
     """Return the calibration itself; raises InvalidInput naming what no measurement can give."""
@@ -36,6 +39,12 @@ def check_calibration(calibration: Calibration) -> Calibration:
     _check_names("activations", {rate.name for rate in calibration.activations}, ACTIVATIONS)
     if not calibration.adam or not all(rate.parameters >= 1 for rate in calibration.adam):
         raise InvalidInput("adam lacks a size", hint="at least one, each from 1 parameter on", pointer="adam")
+    if not LEAST_UNSTEADINESS <= calibration.unsteadiness <= MOST_UNSTEADINESS:
+        raise InvalidInput(
+            f"unsteadiness is {calibration.unsteadiness}",
+            hint=f"from {LEAST_UNSTEADINESS} to {MOST_UNSTEADINESS}",
+            pointer="unsteadiness",
+        )
     for name, spread in _spreads(calibration):
         _check_spread(name, spread)
     return calibration

@@ -129,7 +129,8 @@ WHOLE_NOTE = "observations are taken as written out whole; a job on market windo
 def _calibrated(
     phases: Sequence[Phase], config: PPOConfig, calibration: Calibration, notes: list[str]
 ) -> TimeEstimate:
-    likely = [phase_seconds(phase, config, calibration, "typical") for phase in phases]
+    uneven = calibration.unsteadiness
+    likely = [uneven * phase_seconds(phase, config, calibration, "typical") for phase in phases]
     low = (1 - MODEL_ERROR) * sum(phase_seconds(phase, config, calibration, "fastest") for phase in phases)
     high = (1 + MODEL_ERROR) * sum(phase_seconds(phase, config, calibration, "slowest") for phase in phases)
     if calibration.load.loaded:

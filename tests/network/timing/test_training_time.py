@@ -255,3 +255,15 @@ def test_bounds_from_data_sheets_are_bounds(config: PPOConfig, gpu: str, precisi
     found = estimate_time(shape, dataclasses.replace(config, precision=precision), RunPlan(), gpu=gpu)
     assert 0 < found.seconds_per_update.low < found.seconds_per_update.high
     assert found.steps_per_second.low < found.steps_per_second.high
+
+
+def test_interruptions_that_medians_leave_out_lengthen_the_likely_time_alone() -> None:
+    steady = timed(calibration())
+    uneven = timed(dataclasses.replace(calibration(), unsteadiness=1.05))
+    assert uneven.seconds_per_update.likely == pytest.approx(
+        1.05 * steady.seconds_per_update.likely, rel=1e-5
+    )
+    assert [each.share for each in uneven.phases] == [each.share for each in steady.phases]
+    assert uneven.seconds_per_update.high == max(
+        steady.seconds_per_update.high, uneven.seconds_per_update.likely
+    )
