@@ -72,7 +72,7 @@ def test_an_unknown_method_is_refused() -> None:
     steps=st.sampled_from([1, 8, 128, 512]),
     device=st.sampled_from(["cpu", "cuda"]),
 )
-def test_any_run_gets_a_way_that_is_possible_and_modelled_as_fastest(
+def test_any_run_gets_a_way_that_is_possible_and_modelled_as_fastest_but_for_near_ties(
     lookback: int, features: int, rows: int, envs: int, steps: int, device: str
 ) -> None:
     config = replace(CONFIG, num_envs=envs, num_steps=steps, num_minibatches=1)
@@ -80,8 +80,14 @@ def test_any_run_gets_a_way_that_is_possible_and_modelled_as_fastest(
     plan, work = plan_first_layer(config, windows, device), FirstLayerWork.of(config, windows, device)
     for way in (plan.minibatch, plan.rollout):
         assert way.block % 2 == (way.method == "convolution")
-    assert all(work.minibatch_seconds(plan.minibatch) <= work.minibatch_seconds(way) for way in work.ways())
-    assert all(work.rollout_seconds(plan.rollout) <= work.rollout_seconds(way) for way in work.ways())
+    for chosen, seconds in (
+        (plan.minibatch, work.minibatch_seconds),
+        (plan.rollout, work.rollout_seconds),
+    ):
+        for way in work.ways():
+            allowed = 1 / CONVOLUTION_GAINS if way.block > chosen.block == 0 else 1.0
+            allowed = CONVOLUTION_GAINS if chosen.block > way.block == 0 else allowed
+            assert seconds(chosen) <= allowed * seconds(way) * (1 + 1e-12)
     assert plan == plan_first_layer(config, windows, device)
 
 
