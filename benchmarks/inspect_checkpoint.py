@@ -8,6 +8,8 @@ Each measurement is one call in a fresh process; the tools take turns, round aft
 4 GB or more once). Bytes are those of the read calls of that process (/proc/self/io) during the call: pages of a mapping
 are not among them. The peak is the largest resident memory of the whole process, interpreter and imports included, the
 time that of the call.
+Then the same policy in other containers: what is read where the file is hashed too, where it is not, and by ranges; `described` are
+the file's bytes that are no tensor's value.
 The attack files are those of tests/attacks, each read in a forked process of its own, 5 s and 8 GiB at most,
 in an empty working directory where a payload that runs leaves a canary.
 (Not called inspect.py: a script beside it would import it in place of the standard library's module.)
@@ -25,19 +27,20 @@ import tempfile
 import textwrap
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("inspect_rivals.py")
 sys.path.insert(0, str(ROOT))
 
 from app.checkpoint.torch_legacy import MAGIC_BYTES  # noqa: E402 - the path is set above
+from benchmarks.inspect_files import CONTAINERS, LARGE, make_checkpoint, make_container  # noqa: E402
 
 OURS = ("caliper, local file", "caliper, byte ranges")
+HASHED = "caliper, hashed"
 TORCH = ("torch.load, everything", "torch.load, weights_only", "torch.load, weights_only, mmap")
 SCANNERS = ("picklescan", "modelscan", "fickling")
 ROUNDS = 5
-LARGE = 4_000_000_000
 MEMORY_SHARE = 1.6
 """Free memory that torch.load of a whole large file must find, in sizes of the file: others use the machine too."""
 SECONDS = 240
@@ -58,6 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for size in asked.sizes:
             _compare_reading(Path(temporary), size, asked.rivals)
+            _compare_containers(Path(temporary), size)
         if not asked.no_attacks:
             _compare_verdicts(Path(temporary), asked.rivals)
 
@@ -83,7 +87,7 @@ def _measure(tool: str, path: Path, rivals: Path) -> dict[str, Any]:
     if _is_heavy(tool, size) and _available_bytes() < MEMORY_SHARE * size:
         return {"answer": f"not run: {MEMORY_SHARE * size / 1e9:.0f} GB of memory were not free"}
     python = [str(rivals)] if tool in SCANNERS else [sys.executable]
-    flags = ["-I", "-S"] if tool in OURS else ["-I"]
+    flags = ["-I", "-S"] if tool in (*OURS, HASHED) else ["-I"]
     command = [*python, *flags, str(WORKER), "measure", str(ROOT), tool, str(path)]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS, text=True)
@@ -119,47 +123,31 @@ def _print_row(tool: str, answers: list[dict[str, Any]]) -> None:
     )
 
 
-def make_checkpoint(path: Path, size: int) -> Path:
-    """A Caliper checkpoint of about this size, its tensors all zeros; from 4 GB on a sparse file."""
-    import numpy as np
-    import torch
+def _compare_containers(folder: Path, megabytes: int) -> None:
+    """The same policy in other containers, by Caliper alone: hashed, not hashed, and by ranges."""
+    from app.errors import NotExportable
 
-    from app.network.disk.canonical import canonical_tree
-
-    # numpy's zeros take no memory until they are written to; torch's do.
-    made = canonical_tree(_specs(size), lambda s, _: torch.from_numpy(np.zeros(s.shape, s.dtype)))
-    with path.open("wb") as file:
-        torch.save(made, file if size < LARGE else _SparseFile(file))
-    return path
-
-
-class _SparseFile:
-    """Writes zeros as holes, so that ten gigabytes cost no disk; checksums are those of real zeros."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, data: bytes) -> int:
-        """Write, or step over what is all zeros."""
-        if len(data) > 4_096 and bytes(data).count(0) == len(data):
-            self._file.seek(len(data), os.SEEK_CUR)
-            return len(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """Pass it on."""
-        self._file.flush()
+    print(f"\nthe policy as other files of about {megabytes:,} MB, bytes read beside the hash's pass")
+    print(
+        f"{'':24}{'file':>16}{'described':>12}{'hashed':>10}{'local':>10}{'ranges':>10}{'requests':>10}{'ms':>8}"
+    )
+    for kind in CONTAINERS:
+        try:
+            path = make_container(kind, folder, megabytes * 1_000_000)
+        except NotExportable as error:
+            print(f"{kind:24}{'-':>16}  {error.detail}")
+            continue
+        _print_container(kind, path, [_measure(tool, path, Path()) for tool in (*OURS, HASHED)])
+        path.unlink()
 
 
-def _specs(size: int) -> dict[str, Any]:
-    from app.network.config import PPOConfig
-    from app.network.disk.contents import predicted_contents
-    from app.network.shape import NetworkShape
-
-    width = round(((size / 12 / 2) + 150_000) ** 0.5 - 265)  # 12 bytes a parameter: weights and two moments
-    hidden = (width, width, width)
-    config = PPOConfig(hidden_dims=hidden)
-    return predicted_contents(NetworkShape(1060, hidden, 3, "discrete"), config)
+def _print_container(kind: str, path: Path, answers: list[dict[str, Any]]) -> None:
+    local, ranges, hashed = answers
+    told = json.loads(hashed["answer"])
+    print(
+        f"{kind:24}{path.stat().st_size:>16,}{told['described']:>12,}{told['bytes_read']:>10,}"
+        f"{local['bytes_read']:>10,}{ranges['bytes_read']:>10,}{ranges['reads']:>10,}{1_000 * local['seconds']:>8.1f}"
+    )
 
 
 def _compare_verdicts(folder: Path, rivals: Path) -> None:

@@ -1,4 +1,4 @@
-"""The child process of `sandbox.py`: a file on standard input, one JSON answer on standard output."""
+"""The child process of `sandbox.py`: a file, or a socket that lends its ranges, on standard input, one JSON answer on standard output."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from app.checkpoint.inspect import inspect_checkpoint
+from app.checkpoint.lent_ranges import borrow_ranges
 from app.checkpoint.limits import ReadLimits
 from app.errors import CaliperError, LimitExceeded
 
@@ -15,8 +16,11 @@ def main(arguments: list[str]) -> int:
     """Read the request from the arguments, fence this process in, inspect, answer."""
     request = json.loads(arguments[0])
     _fence(request["max_memory_bytes"], request["max_cpu_seconds"])
-    with os.fdopen(0, "rb", buffering=0, closefd=False) as file:
-        answer = _answer(file, request)
+    if "size" in request:
+        answer = _answer(borrow_ranges(os.dup(0), request["size"]), request)
+    else:
+        with os.fdopen(0, "rb", buffering=0, closefd=False) as file:
+            answer = _answer(file, request)
     sys.stdout.write(json.dumps(answer, allow_nan=False))
     return 0
 

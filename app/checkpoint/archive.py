@@ -8,12 +8,13 @@ between and after. Fields: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local), .12 (c
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from app.checkpoint.directory import Directory, Member, find_directory, parse_members
 from app.checkpoint.findings import Findings
 from app.checkpoint.inflated import InflatedSource
 from app.checkpoint.limits import Meter
-from app.checkpoint.local_header import ENCRYPTED, LOCAL_SIZE, read_local
+from app.checkpoint.local_header import ENCRYPTED, LOCAL_SIZE, MOST_LOCAL, read_local
 from app.checkpoint.source import BytesSource, PartSource, Source, Span
 from app.errors import LimitExceeded, UnreadableCheckpoint
 
@@ -24,6 +25,8 @@ _MOST_GAP = 192
 """Alignment to 64 bytes, the head of its extra field, and a data descriptor stay below this."""
 _USUAL_EXTRA = 72
 _MOST_PREFETCHED = 1 << 20
+_NESTED_END = 3 * 1024
+"""Of an archive within this one: the pickle at its start, or the directory at its end, of some 40 records; more costs a request."""
 _HELD_WHOLE = 8 << 20
 """A deflated member that is larger is decompressed as it is read."""
 _WEIGHTS_RATIO = 8
@@ -85,22 +88,45 @@ class Archive:
         """Fetch these members' headers and bytes ahead, in as few requests as can be."""
         self.source.prefetch(self._span(self.members[name]) for name in names)
 
-    def check_headers(self) -> None:
-        """Compare every local header with the directory, weights' records included; one small read each."""
+    def prefetch_archives(self, names: Iterable[str], *, beside: Iterable[str] = ()) -> None:
+        """Where a read is a request: fetch members and both ends of archives within this one, pickles first and directories last."""
+        if self.source.is_local:
+            return
+        spans = [self._span(self.members[name]) for name in beside]
+        for member in (self.members[name] for name in names):
+            start = self.directory.shift + member.offset
+            end = start + LOCAL_SIZE + len(member.raw_name) + member.packed
+            spans += [(start, _NESTED_END), (max(start, end - _NESTED_END), _NESTED_END + _USUAL_EXTRA)]
+        self.source.prefetch(spans)
+
+    def check_headers(self) -> bool:
+        """Have every local header compared with the directory, weights' records included; False where it would cost requests.
+
+        As the file is hashed, or by one small read each where it is local.
+        """
         ordered = sorted(self.members.values(), key=lambda member: member.offset)
         ends = [*(member.offset for member in ordered[1:]), self.directory.start]
         for member, end in zip(ordered, ends, strict=False):
-            try:
-                start = read_local(
-                    self.source, self.directory.shift, member, self.findings, self.location, with_extra=False
-                )
-            except UnreadableCheckpoint as error:
-                self.findings.add("header_mismatch", "high", self.at(member.name), error.detail)
+            look = partial(self._check_header, member=member, end=end)
+            if self.source.when_passed(self.directory.shift + member.offset, MOST_LOCAL, look):
                 continue
-            if member.method == STORED and member.size != member.packed:
-                text = f"stored, yet {member.packed:,} bytes are to become {member.size:,}"
-                self.findings.add("header_mismatch", "high", self.at(member.name), text)
-            self._check_room(member, start - self.directory.shift + member.packed, end)
+            if not self.source.is_local:
+                return False
+            look(self.source)
+        return True
+
+    def _check_header(self, source: Source, member: Member, end: int) -> None:
+        try:
+            start = read_local(
+                source, self.directory.shift, member, self.findings, self.location, with_extra=False
+            )
+        except UnreadableCheckpoint as error:
+            self.findings.add("header_mismatch", "high", self.at(member.name), error.detail)
+            return
+        if member.method == STORED and member.size != member.packed:
+            text = f"stored, yet {member.packed:,} bytes are to become {member.size:,}"
+            self.findings.add("header_mismatch", "high", self.at(member.name), text)
+        self._check_room(member, start - self.directory.shift + member.packed, end)
 
     def _check_room(self, member: Member, data_end: int, next_start: int) -> None:
         """What lies between a member's bytes and what follows may be its data descriptor, no more."""
@@ -179,9 +205,7 @@ def open_archive(source: Source, meter: Meter, findings: Findings, location: str
         folded.add(member.name.lower())
         by_name[member.name] = member
     archive = Archive(source, directory, by_name, meter, findings, location)
-    if source.is_local:
-        archive.check_headers()
-    else:
+    if not archive.check_headers():
         text = "the file is remote: of the local headers only those of members that were read are compared"
         findings.add("headers_not_compared", "info", location, text)
     return archive

@@ -3,6 +3,7 @@
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -30,10 +31,17 @@ class Ended:
     """Whether it was killed here as it said too much."""
 
 
-def run_child(command: list[str], stdin: BinaryIO, *, seconds: float, max_output_bytes: int) -> Ended:
-    """Run a command with a file as standard input and no environment; it is always dead and reaped on return."""
+def run_child(
+    command: list[str], stdin: BinaryIO | socket.socket, *, seconds: float, max_output_bytes: int
+) -> Ended:
+    """Run a command with a file, or a socket, as standard input and no environment; it is always dead and reaped on return."""
     process = subprocess.Popen(  # noqa: S603  # our own interpreter and code
-        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, start_new_session=True
+        command,
+        stdin=stdin.fileno(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        start_new_session=True,
     )
     said: dict[str, bytearray] = {"output": bytearray(), "errors": bytearray()}
     finished = False

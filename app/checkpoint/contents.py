@@ -33,6 +33,16 @@ class Context:
     meter: Meter
     findings: Findings
     broken: list[CaliperError] = field(default_factory=list)
+    settle: Callable[[], None] = lambda: None
+    """Takes the looks now that would wait for the hash (passing.py)."""
+
+    def is_dangerous(self) -> bool:
+        """Whether a dangerous thing is in the file, by all looks that are to be taken at it."""
+        try:
+            self.settle()
+        except CaliperError as error:
+            self.note(error, "")
+        return self.findings.any_high()
 
     def note(self, error: CaliperError, location: str) -> None:
         """Turn an error into a finding, so that the rest can still be read."""

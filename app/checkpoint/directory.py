@@ -1,6 +1,7 @@
 """A zip's end record and central directory, parsed without trust."""
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.checkpoint.findings import Findings
@@ -14,8 +15,12 @@ _TAIL = END_SIZE + 65_535 + LOCATOR_SIZE + END64_SIZE
 _NEAR_TAIL = 12 * 1024
 """Enough for the end records, the directory of 180 records, and what torch writes last; the whole 64 KiB of a
 comment are read only where one is."""
+_ENDS = END_SIZE + LOCATOR_SIZE + END64_SIZE
+_NESTED_TAIL = 4 * 1024
+"""Of an archive within an archive, of which a file has several: the end records, the directory of 50 records, by ranges."""
 _LEAD = 512
 """Read along with a directory: torch's last two records, `version` and `.data/serialization_id`, stand before it."""
+_TWO_ENDS = "the zip has more than one end record"
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 
@@ -46,7 +51,7 @@ class Member:
 
 def find_directory(source: Source, meter: Meter, findings: Findings, location: str) -> Directory:
     """Find the end record, zip64 included; raises UnreadableCheckpoint where a zip ends without one."""
-    tail, tail_start = _tail(source)
+    tail, tail_start = _tail(source, _near_tail(source, findings, location))
     at = _end_record(tail, findings, location)
     disk, first_disk, here, entries, size, start, _ = struct.unpack("<HHHHIIH", tail[at + 4 : at + END_SIZE])
     if disk or first_disk or here != entries:
@@ -75,6 +80,7 @@ def parse_members(
     where = directory.shift + directory.start
     source.prefetch([(where - _LEAD, _LEAD + directory.size)])
     data = source.read_at(where, directory.size)
+    _check_for_second_end(data, source.size - where, findings, location)
     members: list[Member] = []
     at = 0
     while data[at : at + 4] == CENTRAL and at + CENTRAL_SIZE <= len(data):
@@ -88,9 +94,25 @@ def parse_members(
     return members
 
 
-def _tail(source: Source) -> tuple[bytes, int]:
+def _near_tail(source: Source, findings: Findings, location: str) -> int:
+    """Bytes at the end that are read first: where a read costs no request, no more than needed.
+
+    Unless it is hashed, a file's last 12 KiB are read all the same, for another end record among them.
+    """
+    if not source.is_local:
+        return _NESTED_TAIL if location else _NEAR_TAIL
+    start = max(0, source.size - _TAIL)
+
+    def look(passed: Source) -> None:
+        with suppress(UnreadableCheckpoint):
+            _end_record(passed.read_at(start, source.size - start), findings, location)
+
+    return _ENDS if source.when_passed(start, _TAIL, look) or location else _NEAR_TAIL
+
+
+def _tail(source: Source, near: int) -> tuple[bytes, int]:
     """The file's last bytes and where they begin: a few where the end record stands at the very end."""
-    for most in (_NEAR_TAIL, _TAIL):
+    for most in (near, _TAIL):
         start = max(0, source.size - most)
         source.prefetch([(start, source.size - start)])
         tail = source.read_at(start, source.size - start)
@@ -107,6 +129,15 @@ def _ends_exactly(tail: bytes) -> bool:
             return True
         at = tail.rfind(END, 0, at)
     return False
+
+
+def _check_for_second_end(data: bytes, left: int, findings: Findings, location: str) -> None:
+    """An end record within the directory, whose comment holds the rest up to the real one."""
+    at = data.find(END)
+    while 0 <= at <= len(data) - END_SIZE:
+        if at + END_SIZE + int.from_bytes(data[at + 20 : at + 22], "little") == left:
+            findings.add("two_directories", "high", location, _TWO_ENDS)
+        at = data.find(END, at + 1)
 
 
 def _end_record(tail: bytes, findings: Findings, location: str) -> int:
@@ -128,7 +159,7 @@ def _end_record(tail: bytes, findings: Findings, location: str) -> int:
         return found[0]
     others = [p for p in found if p != exact[0] and p > exact[0]]
     if others or len(exact) > 1:
-        findings.add("two_directories", "high", location, "the zip has more than one end record")
+        findings.add("two_directories", "high", location, _TWO_ENDS)
     if tail[exact[0] + 20 : exact[0] + 22] != b"\0\0":
         findings.add("archive_comment", "low", location, "the zip carries a comment")
     return exact[0]

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable
 
 from app.checkpoint.limits import Meter
-from app.checkpoint.source import Source, Span, check_range
+from app.checkpoint.source import Look, Source, Span, check_range
 from app.errors import UnreadableCheckpoint
 
 _BLOCK = 1 << 16
@@ -39,6 +39,10 @@ class InflatedSource:
 
     def prefetch(self, spans: Iterable[Span]) -> None:
         """Nothing to fetch: it is decompressed as it is read."""
+
+    def when_passed(self, offset: int, length: int, look: Look) -> bool:  # noqa: ARG002
+        """Never: what passes is compressed."""
+        return False
 
     def _begin(self) -> None:
         self._starts += 1

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,10 +11,11 @@ from app.checkpoint.archive import open_archive
 from app.checkpoint.building import refuse_persistent
 from app.checkpoint.bundle import is_bundle, read_folder, read_zip_bundle
 from app.checkpoint.contents import Contents, Context, walk_one, walk_pickles
-from app.checkpoint.directory import END, END_SIZE
 from app.checkpoint.findings import Findings, printable
+from app.checkpoint.hidden_zip import look_for_hidden_zip
 from app.checkpoint.limits import Meter, ReadLimits
 from app.checkpoint.onnx import looks_like_onnx, read_onnx
+from app.checkpoint.passing import Passing
 from app.checkpoint.report import CheckpointReport
 from app.checkpoint.safetensors import looks_like_safetensors, read_safetensors
 from app.checkpoint.sb3_zip import is_sb3_zip, read_sb3_zip
@@ -32,7 +33,6 @@ DEFAULT_LIMITS = ReadLimits()
 
 _HINT = "a torch .pt file, a Stable-Baselines3 .zip, a .safetensors, .onnx or .pt2 file"
 _HEAD = 512
-_TAIL = 66_000
 _BLOCK = 1 << 20
 
 
@@ -47,7 +47,8 @@ def inspect_checkpoint(
     """Report what is in a checkpoint; nothing of it is executed.
 
     From a path, a seekable binary file, or byte ranges of a remote one. Reads the directory and the pickles,
-    never the weights; `with_sha256` streams the file once more, `with_statistics` reads a normaliser's running
+    never the weights; `with_sha256` streams the file once more, and what takes many bytes to look at is looked at then
+    (passing.py). `with_statistics` reads a normaliser's running
     statistics too and reports their hashes, which is what a comparison needs.
     Raises UnreadableCheckpoint where the file is none or is too damaged, LimitExceeded where it passes a
     limit before anything was read; the error's `extra["findings"]` lists what was found until then. What is
@@ -56,11 +57,14 @@ def inspect_checkpoint(
     if isinstance(file, Path) and file.is_dir():
         return _inspect_folder(file, limits, name, with_statistics)
     with _opened(file, Meter(limits)) as source:
-        context = Context(source.meter, Findings(limits.max_findings))
+        passing = Passing(source)
+        if with_sha256:
+            source.on_pass = passing.add
+        context = Context(source.meter, Findings(limits.max_findings), settle=passing.settle)
         contents = _read_or_tell(source, context)
         shown = printable(name or _name_of(file))
         report = summarise(contents, context, source.size, shown, with_statistics=with_statistics)
-        return report(_sha256(source) if with_sha256 else None)
+        return report(_sha256(passing.watch(source.blocks(_BLOCK))) if with_sha256 else None)
 
 
 def _inspect_folder(folder: Path, limits: ReadLimits, name: str, with_statistics: bool) -> CheckpointReport:  # noqa: FBT001
@@ -78,6 +82,8 @@ def _read_or_tell(source: Source, context: Context) -> Contents:
     try:
         return _read(source, context)
     except CaliperError as error:
+        with contextlib.suppress(CaliperError):
+            context.settle()
         found = [dataclasses.asdict(finding) for finding in context.findings.ordered()]
         error.extra.update({"findings": found} if found else {})
         raise
@@ -87,24 +93,27 @@ def _read(source: Source, context: Context) -> Contents:
     """Read by what the first bytes say, which is how torch decides too."""
     source.prefetch([(0, _HEAD)])
     head = source.read_at(0, min(_HEAD, source.size))
-    if head[:4] == b"PK\x03\x04":
-        contents = _read_zip(source, context)
-    elif looks_like_legacy(head):
-        contents = read_legacy(source, context)
-    elif looks_like_pickle(head):
-        contents = _read_pickle(source, context)
-    elif looks_like_safetensors(head, source.size):
-        contents = read_safetensors(source, context)
-    elif looks_like_onnx(head):
-        contents = read_onnx(source, context)
-    elif _walks_as_pickle(source, context):
-        contents = _read_pickle(source, context)
-    else:
+    reader = _reader(head, source.size)
+    if reader is None and not _walks_as_pickle(source, context):
         raise UnreadableCheckpoint(f"it is {describe(head, source.size)}", hint=f"expected: {_HINT}")
+    if reader is not _read_zip:
+        look_for_hidden_zip(source, context.findings)
+    contents = (reader or _read_pickle)(source, context)
     _require_something(contents, context)
-    if head[:4] != b"PK\x03\x04":
-        _look_for_hidden_zip(source, context)
     return contents
+
+
+def _reader(head: bytes, size: int) -> Callable[[Source, Context], Contents] | None:
+    """What reads a file that begins so; None where no signature says."""
+    if head[:4] == b"PK\x03\x04":
+        return _read_zip
+    if looks_like_legacy(head):
+        return read_legacy
+    if looks_like_pickle(head):
+        return _read_pickle
+    if looks_like_safetensors(head, size):
+        return read_safetensors
+    return read_onnx if looks_like_onnx(head) else None
 
 
 def _read_zip(source: Source, context: Context) -> Contents:
@@ -141,21 +150,8 @@ def _require_something(contents: Contents, context: Context) -> None:
     is_empty = not isinstance(contents.root, (Table, Made, Tensor, Array, list, tuple)) or (
         isinstance(contents.root, Table) and not contents.root.pairs
     )
-    if is_empty and context.broken and not context.findings.any_high():
+    if is_empty and context.broken and not context.is_dangerous():
         raise context.broken[0]
-
-
-def _look_for_hidden_zip(source: Source, context: Context) -> None:
-    """A zip's end record behind another format: scanners read the zip, torch reads the front."""
-    start = max(0, source.size - _TAIL)
-    tail = source.read_at(start, source.size - start)
-    at = tail.rfind(END)
-    while at >= 0:
-        if at + END_SIZE + int.from_bytes(tail[at + 20 : at + END_SIZE], "little") == len(tail):
-            text = "a zip is hidden behind the start of the file: readers see different files"
-            context.findings.add("polyglot", "high", "", text)
-            return
-        at = tail.rfind(END, 0, at)
 
 
 @contextlib.contextmanager
@@ -180,8 +176,8 @@ def _name_of(file: BinaryIO | Path | RangeReader) -> str:
     return file.name if isinstance(file, (Path, RangeReader)) else ""
 
 
-def _sha256(source: RangeSource) -> str:
+def _sha256(blocks: Iterator[bytes]) -> str:
     digest = hashlib.sha256()
-    for block in source.blocks(_BLOCK):
+    for block in blocks:
         digest.update(block)
     return digest.hexdigest()

@@ -11,6 +11,8 @@ from app.checkpoint.source import Source
 from app.errors import UnreadableCheckpoint
 
 LOCAL_SIZE = 30
+MOST_LOCAL = LOCAL_SIZE + 2 * 0xFFFF
+"""A header with the longest name and the longest extra field."""
 ENCRYPTED = 0x2041  # bits 0, 6 and 13: encrypted, strongly encrypted, masked headers
 _DESCRIPTOR, _UTF8 = 0x8, 0x800
 _FULL32 = 0xFFFFFFFF

@@ -25,6 +25,8 @@ _TICK = 4_096
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 12, 1 << 18
 """Bytes that are read at once: few after bytes that were passed over, since more of them may follow, then twice as many
 each time."""
+_MOST_NEAR = 1 << 14
+"""The most where a read costs no request: so little is read past a pickle's end."""
 _MOST_HELD = 1 << 16
 """Bytes values that are longer are passed over."""
 
@@ -109,7 +111,7 @@ class Machine:
     def _refill(self, length: int) -> int:
         """Read a window from the present position, of `length` bytes or more; where in it that is."""
         most = min(max(length, self.ahead), self.source.size - self.position)
-        self.ahead = min(2 * self.ahead, _MOST_WINDOW)
+        self.ahead = min(2 * self.ahead, _MOST_NEAR if self.source.is_local else _MOST_WINDOW)
         self.held += most
         self.meter.check("max_member_bytes", self.held)
         self.window, self.window_at = self.source.read_at(self.position, most), self.position

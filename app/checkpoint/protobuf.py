@@ -12,8 +12,12 @@ from app.checkpoint.source import Source
 from app.errors import UnreadableCheckpoint
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-_WINDOW: Final = 8_192
 _TICK: Final = 1_024
+_LEAST, _MOST, _BEHIND = 128, 2_048, 4_096
+"""Bytes that are read at once: few behind what was passed over, which is mostly the head of the next weights, then twice as
+many each time; and those that are kept behind the present place."""
+_LEAST_FAR, _MOST_FAR = 1_024, 8_192
+"""The same where each read is a request: small weights are read through rather than asking twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,53 @@ class Field:
         return self.end - self.start
 
 
+class Window:
+    """The bytes around the present place of a walk, shared by a message and all within it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._least, self._most = (_LEAST, _MOST) if source.is_local else (_LEAST_FAR, _MOST_FAR)
+        self._ahead = self._least
+        self._data = b""
+        self._start = 0
+
+    def byte(self, at: int) -> int:
+        """One byte."""
+        if not self._start <= at < self._start + len(self._data):
+            self._move(at)
+        return self._data[at - self._start]
+
+    def bytes(self, start: int, end: int) -> bytes:
+        """A run of bytes; the window moves there unless the run is longer than it gets."""
+        if end - start > _MOST_FAR:
+            return self._source.read_at(start, end - start)
+        if start < self._start or end > self._start + len(self._data):
+            self._move(start, end - start)
+        return self._data[start - self._start : end - self._start]
+
+    def _move(self, at: int, wanted: int = 1) -> None:
+        """Read on from here: more than before where little or nothing was passed over, else the least."""
+        end = self._start + len(self._data)
+        goes_on = self._start <= at < end + self._ahead
+        self._ahead = min(2 * self._ahead, self._most) if goes_on else self._least
+        kept = self._data[: at - self._start][-_BEHIND:] if self._start <= at <= end else b""
+        length = min(max(self._ahead, wanted), self._source.size - at)
+        if not self._source.is_local:
+            self._source.prefetch([(at, length)])
+        self._data, self._start = kept + self._source.read_at(at, length), at - len(kept)
+
+
 class Message:
     """A message within a source; its fields can be walked, and their values read, each by itself."""
 
-    def __init__(self, source: Source, meter: Meter, start: int, end: int) -> None:
-        self.source = source
+    def __init__(
+        self, source: Source, meter: Meter, start: int, end: int, window: Window | None = None
+    ) -> None:
         self.start = start
         self.end = end
+        self._source = source
         self._meter = meter
-        self._window = b""
-        self._window_at = 0
+        self._window = window or Window(source)
 
     def fields(self) -> Iterator[Field]:
         """All fields in order; raises UnreadableCheckpoint where one passes the end, LimitExceeded past a budget."""
@@ -58,16 +99,12 @@ class Message:
 
     def inner(self, field: Field) -> "Message":
         """A field's value as a message, sharing the window that was read."""
-        message = Message(self.source, self._meter, field.start, field.end)
-        message._window, message._window_at = self._window, self._window_at
-        return message
+        return Message(self._source, self._meter, field.start, field.end, self._window)
 
     def bytes(self, field: Field) -> bytes:
         """A field's value."""
         self._meter.check("max_string_bytes", field.length)
-        if self._window_at <= field.start and field.end <= self._window_at + len(self._window):
-            return self._window[field.start - self._window_at : field.end - self._window_at]
-        return self.source.read_at(field.start, field.length)
+        return self._window.bytes(field.start, field.end)
 
     def text(self, field: Field) -> str:
         """A field's value as text, at most what a report shows."""
@@ -107,18 +144,12 @@ class Message:
     def _varint(self, at: int, end: int) -> tuple[int, int]:
         value = shift = 0
         while shift < 70 and at < end:
-            byte = self._byte(at)
+            byte = self._window.byte(at)
             value |= (byte & 0x7F) << shift
             at, shift = at + 1, shift + 7
             if byte < 0x80:
                 return value & 0xFFFFFFFFFFFFFFFF, at
         raise self._broken(at, "a number has no end")
-
-    def _byte(self, at: int) -> int:
-        if not self._window_at <= at < self._window_at + len(self._window):
-            self._window_at = at
-            self._window = self.source.read_at(at, min(_WINDOW, self.source.size - at))
-        return self._window[at - self._window_at]
 
     def _broken(self, at: int, why: str) -> UnreadableCheckpoint:
         return UnreadableCheckpoint(f"protobuf@{at}: {why}", pointer=f"protobuf@{at}")

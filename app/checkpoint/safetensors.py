@@ -43,6 +43,7 @@ def read_safetensors(source: Source, context: Context, prefix: str = "") -> Cont
     """Read the header, `prefix` put before each storage's key; raises UnreadableCheckpoint where it is malformed, notes where it lies."""
     length = int.from_bytes(source.read_at(0, 8), "little")
     context.meter.check("max_header_bytes", length)
+    source.prefetch([(8, length)])
     header = read_json(source.read_at(8, length), context, "header")
     if not isinstance(header, Table):
         raise UnreadableCheckpoint("header: it is no JSON object", pointer="header")

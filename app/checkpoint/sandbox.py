@@ -16,8 +16,10 @@ from typing import Any, ClassVar
 
 from app.checkpoint.child import Ended, run_child
 from app.checkpoint.inspect import DEFAULT_LIMITS
+from app.checkpoint.lent_ranges import LentRanges
 from app.checkpoint.limits import GIB, MIB, ReadLimits
 from app.checkpoint.report import CheckpointReport
+from app.checkpoint.source import RangeReader
 from app.errors import CaliperError, LimitExceeded, Unavailable, UnreadableCheckpoint
 from app.network.shape import DOCUMENTED
 
@@ -46,7 +48,7 @@ DEFAULT_SANDBOX = SandboxLimits()
 
 
 def inspect_in_child(
-    path: Path,
+    path: Path | RangeReader,
     *,
     limits: ReadLimits = DEFAULT_LIMITS,
     sandbox: SandboxLimits = DEFAULT_SANDBOX,
@@ -55,6 +57,8 @@ def inspect_in_child(
     with_statistics: bool = False,
 ) -> CheckpointReport:
     """`inspect_checkpoint` in a child process; blocks until it answers.
+
+    Of a file by ranges the child is given what it asks for over a socket: it has no network.
 
     Raises what the inspection raises; LimitExceeded where the child passed its memory, processor time, wall
     time or answer; Unavailable where something outside killed it, such as the kernel for want of memory; and
@@ -68,7 +72,9 @@ def inspect_in_child(
         "max_memory_bytes": sandbox.max_memory_bytes,
         "max_cpu_seconds": sandbox.max_cpu_seconds,
     }
-    command = [sys.executable, "-I", "-S", "-c", _START, str(_ROOT), json.dumps(request)]
+    if isinstance(path, RangeReader):
+        return _inspect_lent(path, request, sandbox)
+    command = _command(request)
     if path.is_dir():
         raise UnreadableCheckpoint(
             "it is a folder", hint="a zip of a checkpoint's folder is read as one file"
@@ -87,6 +93,23 @@ def inspect_in_child(
     except OSError as error:
         text = f"no process can be started to read the file: {error.strerror or 'unknown reason'}"
         raise Unavailable(text, hint="try again later") from None
+    return _report(ended, sandbox)
+
+
+def _command(request: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", _START, str(_ROOT), json.dumps(request)]
+
+
+def _inspect_lent(reader: RangeReader, request: dict[str, Any], sandbox: SandboxLimits) -> CheckpointReport:
+    with LentRanges(reader) as lent:
+        ended = run_child(
+            _command({**request, "size": reader.size}),
+            lent.theirs,
+            seconds=sandbox.max_wall_seconds,
+            max_output_bytes=sandbox.max_answer_bytes,
+        )
+    if lent.error is not None:
+        raise lent.error
     return _report(ended, sandbox)
 
 

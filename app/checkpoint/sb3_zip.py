@@ -29,6 +29,8 @@ def read_sb3_zip(archive: Archive, context: Context) -> Contents:
     """Read every member: the JSON, the pickles in it, the torch zips; a broken one is noted."""
     contents = Contents("stable-baselines3", Table())
     readers: dict[str, Any] = {}
+    archives = [name for name in archive.members if name.endswith(".pth")]
+    archive.prefetch_archives(archives, beside=[name for name in archive.members if name not in archives])
     for name in archive.members:
         try:
             value = _read_member(archive, name, context, contents, readers)

@@ -15,6 +15,9 @@ from app.errors import UnreadableCheckpoint
 Span = tuple[int, int]
 """Where bytes begin, and how many they are."""
 
+Look = Callable[["Source"], None]
+"""Looks at bytes that were asked for, in a source where they stand at their place."""
+
 _GAP = 256
 """Bytes that are read for nothing rather than asking twice."""
 
@@ -38,6 +41,10 @@ class Source(Protocol):
 
     def prefetch(self, spans: Iterable[Span]) -> None:
         """Fetch and keep these spans, as far as they lie within, in as few requests as can be."""
+        ...
+
+    def when_passed(self, offset: int, length: int, look: Look) -> bool:
+        """Have `look` called as these bytes pass by to be hashed; False where they will not, and it is not called."""
         ...
 
 
@@ -64,6 +71,8 @@ class RangeSource:
         self.size = size
         self._read = read
         self.meter = meter
+        self.on_pass: Callable[[int, int, Look], None] | None = None
+        """Takes what is to be looked at as the file is hashed; None where it is not."""
         self._starts: list[int] = []
         self._kept: list[bytes] = []
         meter.check("max_file_bytes", size)
@@ -85,6 +94,13 @@ class RangeSource:
         """Fetch and keep these spans; neighbours become one request."""
         for start, end in _coalesced([part for span in spans for part in self._missing(*span)]):
             self._keep(start, self._fetch(start, end - start))
+
+    def when_passed(self, offset: int, length: int, look: Look) -> bool:
+        """Have `look` called as these bytes pass by; False where the file is not hashed."""
+        if self.on_pass is None:
+            return False
+        self.on_pass(offset, length, look)
+        return True
 
     def blocks(self, length: int) -> Iterator[bytes]:
         """The whole file, block after block, outside of the budgets: it is hashed, not kept."""
@@ -168,6 +184,41 @@ class PartSource:
         inside = ((max(0, at), min(self.size, at + length)) for at, length in spans)
         self._whole.prefetch((self.start + at, end - at) for at, end in inside if end > at)
 
+    def when_passed(self, offset: int, length: int, look: Look) -> bool:
+        """Have `look` called, with this part, as these bytes of the whole pass by."""
+
+        def look_within(passed: Source) -> None:
+            look(PartSource(passed, self.start, self.size))
+
+        inside = max(0, min(length, self.size - offset))
+        return self._whole.when_passed(self.start + offset, inside, look_within)
+
+
+class PassedSource:
+    """What was just passed of a file: `data`, which stands at `start`."""
+
+    is_local = True
+
+    def __init__(self, data: bytes, start: int, size: int) -> None:
+        self._data = data
+        self._start = start
+        self.size = size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes; raises UnreadableCheckpoint where they are not among those that were passed."""
+        check_range(self.size, offset, length)
+        at = offset - self._start
+        if at < 0 or at + length > len(self._data):
+            raise UnreadableCheckpoint(f"{length:,} bytes at {offset:,} are not where they were announced")
+        return self._data[at : at + length]
+
+    def prefetch(self, spans: Iterable[Span]) -> None:
+        """Nothing to fetch."""
+
+    def when_passed(self, offset: int, length: int, look: Look) -> bool:  # noqa: ARG002
+        """Never: they pass now."""
+        return False
+
 
 class BytesSource:
     """Bytes that were decompressed already."""
@@ -185,6 +236,10 @@ class BytesSource:
 
     def prefetch(self, spans: Iterable[Span]) -> None:
         """Nothing to fetch."""
+
+    def when_passed(self, offset: int, length: int, look: Look) -> bool:  # noqa: ARG002
+        """Never: they are in memory."""
+        return False
 
 
 def check_range(size: int, offset: int, length: int) -> None:

@@ -40,6 +40,7 @@ _OLD_STATES = ("serialized_state_dict.pt", "serialized_constants.pt", "serialize
 _CODE = (".so", ".o", ".a", ".dylib", ".dll", ".pyd", ".cpp", ".cu", ".cubin", ".hsaco", ".spv", ".ptx")
 _EXECUTABLES = (b"\x7fELF", b"MZ\x90\x00", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _CONFIG = "_weights_config.json"
+_SMALL = 1 << 16
 
 
 def is_torch_export(archive: Archive) -> bool:
@@ -52,14 +53,22 @@ def read_torch_export(archive: Archive, context: Context) -> Contents:
     """Read the weights' table and the graph; every member that is a torch zip is walked too."""
     contents = Contents("torch-export", Table())
     contents.root.attributes = Graph("torch-export")
+    _prefetch(archive)
     for name in archive.members:
         try:
             _read_member(archive, name, context, contents)
         except CaliperError as error:
             context.note(error, archive.at(name))
-    if not contents.root.pairs and not context.broken and not context.findings.any_high():
+    if not contents.root.pairs and not context.broken and not context.is_dangerous():
         raise UnreadableCheckpoint("an exported program without weights", pointer=archive.location)
     return contents
+
+
+def _prefetch(archive: Archive) -> None:
+    """Everything but the weights, which is small, together; of torch zips and code the ends."""
+    names = [name for name in archive.members if "/data/weights/" not in name or name.endswith(_CONFIG)]
+    small = [name for name in names if archive.members[name].packed <= _SMALL]
+    archive.prefetch_archives([name for name in names if name not in small], beside=small)
 
 
 def _read_member(archive: Archive, name: str, context: Context, contents: Contents) -> None:

@@ -8,9 +8,10 @@ import dataclasses
 from typing import Any
 
 from app.checkpoint.contents import Contents, Context, walk_one
+from app.checkpoint.findings import Findings
 from app.checkpoint.opcodes import Machine
 from app.checkpoint.rebuild import DATA_CALLS, MALFORMED, torch_storage
-from app.checkpoint.source import BytesSource, PartSource, Source
+from app.checkpoint.source import BytesSource, PartSource, Source, check_range
 from app.checkpoint.statistics import slice_of
 from app.checkpoint.tensors import item_bytes
 from app.checkpoint.values import ByteRange, Storage, Tensor
@@ -110,7 +111,9 @@ def _walk_pickles(
 def _sizes(
     source: Source, at: int, keys: list[Any], storages: dict[str, Storage], context: Context
 ) -> dict[str, int]:
+    """Each storage's bytes, by what the pickle declares, which torch demands of the stream too; counts are compared."""
     sizes: dict[str, int] = {}
+    is_compared = True
     for key in keys:
         storage = storages.get(key) if isinstance(key, str) else None
         if storage is None or key in sizes:
@@ -119,16 +122,33 @@ def _sizes(
             )
             return sizes
         try:
-            count = int.from_bytes(source.read_at(at, 8), "little")
+            check_range(source.size, at, 8)
         except CaliperError as error:
             context.note(error, f"storage {key}")
             return sizes
-        if count != storage.numel:
-            text = f"declared with {storage.numel:,} values, the stream counts {count:,}"
-            context.findings.add("storage_size", "high", f"storage {key}", text)
-        size = min(count * item_bytes(storage.dtype), max(0, source.size - at - 8))
+        is_compared = _compare_count(source, at, storage, context.findings) and is_compared
+        size = min(storage.numel * item_bytes(storage.dtype), source.size - at - 8)
         sizes[key] = size
         at += 8 + size
     if at < source.size:
         context.findings.add("trailing_data", "medium", f"@{at}", "bytes follow the last storage")
+    if not is_compared:
+        text = "the file is remote: the counts before its storages are not compared, which torch does as it loads them"
+        context.findings.add("headers_not_compared", "info", "", text)
     return sizes
+
+
+def _compare_count(source: Source, at: int, storage: Storage, findings: Findings) -> bool:
+    """Have the count before a storage compared with its declaration; False where that would cost a request."""
+
+    def look(passed: Source) -> None:
+        count = int.from_bytes(passed.read_at(at, 8), "little")
+        if count != storage.numel:
+            text = f"declared with {storage.numel:,} values, the stream counts {count:,}"
+            findings.add("storage_size", "high", f"storage {storage.key}", text)
+
+    if source.when_passed(at, 8, look):
+        return True
+    if source.is_local:
+        look(source)
+    return source.is_local

@@ -25,7 +25,7 @@ _PICKLE_NAMES = (".pkl", ".pickle", ".pt", ".pth")
 _MOST_PROBED = 256
 _SMALL = 4_096
 _NEAR = 512
-_MOST_SMALL = 16
+_MOST_SMALL = 64
 
 
 @dataclass(slots=True)

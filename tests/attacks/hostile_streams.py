@@ -28,7 +28,7 @@ MAGIC = 0x1950A86A20F9469CFC6C
 EVIL = called("posix", "system", text(COMMAND))
 
 
-def _view(numel: int = 4, shape: int = 4, key: str = "7") -> bytes:
+def view(numel: int = 4, shape: int = 4, key: str = "7") -> bytes:
     """A tensor as the legacy stream writes it: its persistent id has a sixth part, the view."""
     args = (
         storage(numel, key).replace(b"tQ", b"NtQ"),
@@ -44,7 +44,7 @@ def legacy(
     storages: bytes | None = None,
 ) -> bytes:  # fmt: skip
     """A stream of torch before 1.6: magic number, protocol, system, object, keys, storages."""
-    tree = b"}" + text("0.weight") + _view() + b"s" if value is None else value
+    tree = b"}" + text("0.weight") + view() + b"s" if value is None else value
     named = b"(" + text("7") + b"l" if keys is None else keys
     data = struct.pack("<Q", 4) + bytes(16) if storages is None else storages
     parts = (pickled(protocol), pickled(system), pickled(tree), pickled(named))

@@ -92,7 +92,10 @@ def test_ranges_and_a_local_file_tell_the_same(tmp_path: Path) -> None:
     local = inspect_checkpoint(tmp_path / "run.pt").plain()
     remote = inspect_checkpoint(Asked(data).reader()).plain()
     differing = {key for key in local if local[key] != remote[key]}
-    assert differing == {"name", "findings", "bytes_read"}
+    assert differing == {
+        "name",
+        "bytes_read",
+    }  # a hashed file's headers are compared as they pass, wherever it is
     assert local["sha256"] == remote["sha256"]
 
 
