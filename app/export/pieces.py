@@ -38,6 +38,9 @@ class Convert:
 
 Piece = bytes | Copy | Convert
 
+ReadAt = Callable[[int, int], bytes]
+"""Reads a file's bytes at (offset, length), fewer only at its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Export:
@@ -55,8 +58,8 @@ class Export:
         """Exact length of the file."""
         return sum(map(piece_bytes, self.pieces))
 
-    def blocks(self, descriptor: int) -> Iterator[bytes]:
-        """The file's bytes; `descriptor` is the open checkpoint.
+    def blocks(self, read: ReadAt) -> Iterator[bytes]:
+        """The file's bytes; `read` gives the checkpoint's at (offset, length).
 
         Raises UnreadableCheckpoint where the checkpoint is cut or a record does not match its checksum: what was
         written until then is to be dropped.
@@ -65,9 +68,14 @@ class Export:
             if isinstance(piece, bytes):
                 yield piece
             elif isinstance(piece, Copy):
-                yield from _read(descriptor, piece)
+                yield from _read(read, piece)
             else:
-                yield from map(piece.convert, _read(descriptor, piece.source))
+                yield from map(piece.convert, _read(read, piece.source))
+
+
+def reads_of(descriptor: int) -> ReadAt:
+    """How an open file is read."""
+    return lambda offset, length: os.pread(descriptor, length, offset)
 
 
 def piece_bytes(piece: Piece) -> int:
@@ -89,10 +97,10 @@ def _fill(place: TensorBytes, values: Mapping[str, Copy | Convert]) -> Piece:
     return piece
 
 
-def _read(descriptor: int, piece: Copy) -> Iterator[bytes]:
+def _read(read: ReadAt, piece: Copy) -> Iterator[bytes]:
     checksum, at, end = 0, piece.start, piece.start + piece.length
     while at < end:
-        data = os.pread(descriptor, min(BLOCK_BYTES, end - at), at)
+        data = read(at, min(BLOCK_BYTES, end - at))
         if not data:
             raise UnreadableCheckpoint(f"the checkpoint ends at byte {at:,}, {end - at:,} more are needed")
         whole = len(data) - len(data) % 16 if at + len(data) < end else len(data)

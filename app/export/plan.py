@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import BinaryIO, Literal, get_args
 
 from app.checkpoint.report import CheckpointReport
+from app.checkpoint.source import RangeReader
 from app.errors import InvalidInput, NotExportable
 from app.export.pieces import Convert, Copy, Export, fill_layout
 from app.export.sb3 import plan_sb3
@@ -23,7 +24,7 @@ VARIANCE_EPSILON = 1e-8
 """What is added to a variance before its root is taken, as worker.ppo.normalisation has it."""
 
 
-def plan_export(report: CheckpointReport, file: BinaryIO, kind: str) -> Export:
+def plan_export(report: CheckpointReport, file: BinaryIO | RangeReader, kind: str) -> Export:
     """Plan the export of an inspected checkpoint; `file` is the checkpoint, of which only headers are read.
 
     `safetensors` and `torch` (the weights alone) take any torch file's network, `onnx` and `sb3` only policies that
@@ -48,7 +49,7 @@ def plan_export(report: CheckpointReport, file: BinaryIO, kind: str) -> Export:
     )
 
 
-def _plan_safetensors(report: CheckpointReport, file: BinaryIO) -> Export:
+def _plan_safetensors(report: CheckpointReport, file: BinaryIO | RangeReader) -> Export:
     policy = _known_policy(report, file)
     if policy is not None:
         metadata = export_metadata(policy.shape, policy.config, policy.origin)
@@ -77,7 +78,7 @@ def _plan_onnx(policy: Policy) -> Export:
     return Export("onnx", ".onnx", fill_layout(layout, _values(policy)))
 
 
-def _known_policy(report: CheckpointReport, file: BinaryIO) -> Policy | None:
+def _known_policy(report: CheckpointReport, file: BinaryIO | RangeReader) -> Policy | None:
     """The policy where the file is a whole Caliper checkpoint; tensors can be exported of any other too."""
     try:
         return read_policy(report, file)

@@ -10,7 +10,7 @@ from app.checkpoint.findings import Findings
 from app.checkpoint.inspect import DEFAULT_LIMITS
 from app.checkpoint.limits import Meter
 from app.checkpoint.report import CheckpointReport
-from app.checkpoint.source import FileSource
+from app.checkpoint.source import FileSource, RangeReader, RangeSource
 from app.checkpoint.tensors import TensorInfo, item_bytes
 from app.errors import CaliperError, NotExportable
 from app.export.pieces import Copy
@@ -53,7 +53,7 @@ class Policy:
     """Environment steps that it was trained for."""
 
 
-def read_weights(report: CheckpointReport, file: BinaryIO) -> dict[str, StoredTensor]:
+def read_weights(report: CheckpointReport, file: BinaryIO | RangeReader) -> dict[str, StoredTensor]:
     """The network's tensors by their names in the state dict, whoever wrote the file.
 
     Raises NotExportable for a container without records of raw values, UnreadableCheckpoint for a damaged one.
@@ -66,7 +66,7 @@ def read_weights(report: CheckpointReport, file: BinaryIO) -> dict[str, StoredTe
     return {name.removeprefix(prefix): tensor for name, tensor in located.items()}
 
 
-def read_policy(report: CheckpointReport, file: BinaryIO) -> Policy:
+def read_policy(report: CheckpointReport, file: BinaryIO | RangeReader) -> Policy:
     """The policy of a whole checkpoint that Caliper wrote.
 
     Raises NotExportable for other files, and for one whose config does not describe its tensors.
@@ -129,13 +129,15 @@ def _described(said: dict[str, Any]) -> tuple[NetworkShape, PPOConfig]:
     return shape, config
 
 
-def _locate(report: CheckpointReport, file: BinaryIO, wanted: list[TensorInfo]) -> dict[str, StoredTensor]:
+def _locate(
+    report: CheckpointReport, file: BinaryIO | RangeReader, wanted: list[TensorInfo]
+) -> dict[str, StoredTensor]:
     if report.format != "torch-zip" or not report.complete:
         what = f"a {report.format} file" if report.complete else "a file that could not be read to its end"
         raise NotExportable(f"{what} is not exported", hint="a checkpoint that torch.save wrote, undamaged")
     findings = Findings(DEFAULT_LIMITS.max_findings)
     meter = Meter(DEFAULT_LIMITS)
-    archive = open_archive(FileSource(file, meter), meter, findings)
+    archive = open_archive(_open(file, meter), meter, findings)
     folder = next(iter(archive.members)).partition("/")[0]
     order = f"{folder}/byteorder"
     if findings.any_high() or (order in archive.members and archive.read(order) != b"little"):
@@ -144,6 +146,12 @@ def _locate(report: CheckpointReport, file: BinaryIO, wanted: list[TensorInfo]) 
             hint="inspect it to see its findings",
         )
     return {tensor.name: _stored(tensor, archive, folder) for tensor in wanted}
+
+
+def _open(file: BinaryIO | RangeReader, meter: Meter) -> RangeSource:
+    if isinstance(file, RangeReader):
+        return RangeSource(file.size, file.read, meter, file.head)
+    return FileSource(file, meter)
 
 
 def _stored(tensor: TensorInfo, archive: Archive, folder: str) -> StoredTensor:

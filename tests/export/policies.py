@@ -8,6 +8,7 @@ import pytest
 
 from app.checkpoint.inspect import inspect_checkpoint
 from app.checkpoint.report import CheckpointReport
+from app.export.pieces import reads_of
 from app.export.plan import plan_export
 from app.network.config import PPOConfig
 from app.network.disk.canonical import canonical_tree
@@ -48,7 +49,7 @@ class Made:
             export = plan_export(self.report, file, kind)
             target = self.path.with_name(f"{self.path.stem}.{kind}{export.suffix}")
             with target.open("wb") as out:
-                for block in export.blocks(file.fileno()):
+                for block in export.blocks(reads_of(file.fileno())):
                     out.write(block)
         assert target.stat().st_size == export.size
         return target

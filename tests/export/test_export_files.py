@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.checkpoint.inspect import inspect_checkpoint
 from app.errors import InvalidInput, NotExportable, UnreadableCheckpoint
 from app.export.checksum import combine_crc32
-from app.export.pieces import BLOCK_BYTES, Copy, Export, fill_layout
+from app.export.pieces import BLOCK_BYTES, Copy, Export, fill_layout, reads_of
 from app.export.plan import FORMATS, plan_export
 from app.export.zip_archive import MOST_BYTES, plain_zip
 from app.network.disk.archive_size import torch_save_bytes
@@ -39,7 +39,7 @@ def test_memory_does_not_grow_with_the_network(large: Made, kind: str) -> None:
     with made.path.open("rb") as file:
         export = plan_export(made.report, file, kind)
         tracemalloc.start()
-        longest = max(len(block) for block in export.blocks(file.fileno()))
+        longest = max(len(block) for block in export.blocks(reads_of(file.fileno())))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert export.size > 8_000_000
@@ -63,7 +63,7 @@ def test_a_file_that_was_cut_meanwhile_ends_the_export(tmp_path: Path) -> None:
         export = plan_export(made.report, file, "safetensors")
         os.truncate(made.path, 3_000)
         with pytest.raises(UnreadableCheckpoint, match="ends at byte"):
-            list(export.blocks(file.fileno()))
+            list(export.blocks(reads_of(file.fileno())))
 
 
 def test_the_weights_alone_are_torch_s_own_file(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_safetensors_of_another_producer(tmp_path: Path) -> None:
     report = inspect_checkpoint(path)
     with path.open("rb") as file:
         export = plan_export(report, file, "safetensors")
-        data = b"".join(export.blocks(file.fileno()))
+        data = b"".join(export.blocks(reads_of(file.fileno())))
         loaded = library.load(data)
         assert set(loaded) == set(state)
         assert all(torch.equal(loaded[name], value) for name, value in state.items())
@@ -129,7 +129,7 @@ def test_a_view_of_a_larger_record(tmp_path: Path) -> None:
     assert "part of a larger record" in _refused(path, "torch").detail
     with path.open("rb") as file:
         export = plan_export(inspect_checkpoint(path), file, "safetensors")
-        loaded = library.load(b"".join(export.blocks(file.fileno())))
+        loaded = library.load(b"".join(export.blocks(reads_of(file.fileno()))))
     assert loaded["actor.weight"].tolist() == [[6.0, 7.0], [8.0, 9.0], [10.0, 11.0]]
 
 
@@ -183,7 +183,7 @@ def test_any_plain_zip_is_sound(tmp_path: Path, contents: list[bytes]) -> None:
     export = Export("zip", ".zip", pieces)
     path = tmp_path / "a.zip"
     with path.open("w+b") as file:
-        data = b"".join(export.blocks(file.fileno()))
+        data = b"".join(export.blocks(reads_of(file.fileno())))
     assert len(data) == export.size
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
