@@ -1,90 +1,70 @@
-"""Peak memory and speed of a real API process while a large checkpoint is streamed to it over loopback.
+"""Memory and speed of a real API process while large checkpoints are streamed to it and back over loopback.
 
-    python benchmarks/upload.py [--gib 1]
+    python -m benchmarks.upload [--gb 10]
 
-Starts `uvicorn app.main:create_app` as a process of its own on SQLite, sends a sparse safetensors file of the
-given size through POST /checkpoints in one request, and then another in parts with a break in the middle, and
-reads the process' peak resident memory (VmHWM) before and after each.
+Starts the API as a process of its own on SQLite. A sparse safetensors file of the given size goes up in one request
+and comes back; another goes up in parts, with a break in the middle, and comes back. For each: the process' resident
+memory at the start, its peak and at the end (VmRSS, VmHWM), the rate, and the longest that GET /healthz took meanwhile.
+What comes back is counted and hashed. Takes as much room on the disk as one file has.
 """
 
 import argparse
+import hashlib
 import os
 import platform
-import re
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 
 from app.client import Client
-from app.registry.database import migrate
-from app.settings import Settings
+from benchmarks.api_process import ROOT, ApiProcess, make_settings, running_api
 
-ROOT = Path(__file__).resolve().parents[1]
 PING_SECONDS = 0.02
+MIB = 1 << 20
+ROOM = 64 << 20
+"""What the service may have beyond a file's own size: headers and the form around it."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gib", type=float, default=1.0)
-    size = int(parser.parse_args().gib * (1 << 30))
+    parser.add_argument("--gb", type=float, default=10.0, help="size of each file in 10^9 bytes")
+    size = int(parser.parse_args().gb * 1e9)
     describe_machine()
     print(
-        f"{'what':<34}{'sent':>11}{'seconds':>9}{'MB/s':>7}{'peak RSS before':>17}{'after':>10}{'slowest ping':>14}"
+        f"{'what':<38}{'bytes':>16}{'seconds':>9}{'MB/s':>7}{'resident':>10}{'peak':>8}{'end':>8}  MiB{'ping':>9}"
     )
-    with tempfile.TemporaryDirectory(dir=ROOT) as folder, running(Path(folder)) as (url, process):
-        first, second = (make_file(Path(folder) / name, size, seed) for seed, name in enumerate("ab"))
-        with Client(url) as client:
-            row("idle", process, 0, lambda: time.sleep(0.5), url)
-            row("one request, POST /checkpoints", process, size, lambda: send_whole(url, first), url)
-            row(
-                "parts of 32 MiB, broken and resumed", process, size, lambda: send_broken(client, second), url
-            )
-            names = sorted(found["name"] for found in client.checkpoints())
-    if names != ["a", "b"]:
-        sys.exit(f"expected both files to be registered, found {names}")
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".upload-") as name:
+        folder = Path(name)
+        os.environ["TMPDIR"] = name
+        settings = make_settings(folder, max_upload_bytes=size + ROOM, log_level="ERROR")
+        first, second = (make_file(folder / each, size, seed) for seed, each in enumerate("ab"))
+        with running_api(settings, folder / "api.log") as api, Client(api.url) as client:
+            row("idle", api, _nothing)
+            row("up in one request, POST /checkpoints", api, lambda: send_whole(api.url, first))
+            row("down, GET /checkpoints/{id}/file", api, lambda: fetch(api.url, client, first))
+            forget(client)
+            row("up in parts, broken and resumed", api, lambda: send_broken(client, second))
+            row("down, GET /checkpoints/{id}/file", api, lambda: fetch(api.url, client, second))
+            forget(client)
+            print(f"traces in the log: {api.traces()}")
 
 
 def describe_machine() -> None:
     print(
-        f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, httpx {httpx.__version__}"
+        f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, httpx {httpx.__version__}; "
+        f"client and service share the machine, load average {os.getloadavg()[0]:.1f}"
     )
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[tuple[str, int]]:
-    """A real API process: its address and its id."""
-    settings = Settings(data_dir=folder / "data", log_level="ERROR")
-    migrate(settings.database_url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app"]
-    options = ["--port", str(port), "--log-level", "error", "--no-access-log"]
-    environment = {**os.environ, **settings.environment(), "TMPDIR": str(folder)}
-    with subprocess.Popen([*command, *options], cwd=ROOT, env=environment) as server:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            while True:
-                with suppress(httpx.TransportError):
-                    httpx.get(f"{url}/healthz", trust_env=False)
-                    break
-                time.sleep(0.1)
-            yield url, server.pid
-        finally:
-            server.terminate()
 
 
 def make_file(path: Path, size: int, seed: int) -> Path:
     """A sparse safetensors file of one large layer; the header makes it another file each time."""
-    rows = size // 4 // 1024
+    rows = size // 4096
     text = (
         f'{{"actor.{seed}.weight":{{"dtype":"F32","shape":[{rows},1024],"data_offsets":[0,{rows * 4096}]}}}}'
     )
@@ -94,19 +74,20 @@ def make_file(path: Path, size: int, seed: int) -> Path:
     return path
 
 
-def send_whole(url: str, file: Path) -> None:
+def send_whole(url: str, file: Path) -> int:
     with file.open("rb") as stream:
         answer = httpx.post(
             f"{url}/checkpoints",
             files={"file": (file.name, stream)},
             data={"name": file.name},
-            timeout=600,
+            timeout=1_800,
             trust_env=False,
         )
     answer.raise_for_status()
+    return file.stat().st_size
 
 
-def send_broken(client: Client, file: Path) -> None:
+def send_broken(client: Client, file: Path) -> int:
     """Break off in the middle and go on, as after Ctrl-C."""
 
     def stop(received: int, size: int) -> None:
@@ -116,17 +97,49 @@ def send_broken(client: Client, file: Path) -> None:
     with suppress(KeyboardInterrupt):
         client.upload_checkpoint(file, name=file.name, on_progress=stop)
     client.upload_checkpoint(file, name=file.name)
+    return file.stat().st_size
 
 
-def row(what: str, process: int, size: int, work: object, url: str) -> None:
-    before = peak_rss(process)
-    with pinging(url) as pings:
+def fetch(url: str, client: Client, file: Path) -> int:
+    """The registered file of this name, hashed as it comes; ends the run where it is not the one that was sent."""
+    found = next(each for each in client.checkpoints() if each["name"] == file.name)
+    digest, size = hashlib.sha256(), 0
+    with httpx.stream("GET", f"{url}/checkpoints/{found['id']}/file", timeout=600, trust_env=False) as answer:
+        answer.raise_for_status()
+        for block in answer.iter_bytes(MIB):
+            digest.update(block)
+            size += len(block)
+    if (digest.hexdigest(), size) != (found["sha256"], file.stat().st_size):
+        sys.exit(f"{size:,} bytes came back, and they are not those that were sent")
+    return size
+
+
+def forget(client: Client) -> None:
+    """Delete what was registered, and with it the bytes."""
+    for found in list(client.checkpoints()):
+        client.delete_checkpoint(found["id"])
+
+
+def row(what: str, api: ApiProcess, work: Callable[[], int]) -> None:
+    api.forget_peak()
+    before = api.resident_bytes()
+    with pinging(api.url) as pings:
         started = time.perf_counter()
-        work()  # type: ignore[operator]
+        size = work()
         seconds = time.perf_counter() - started
     speed = f"{size / 1e6 / seconds:,.0f}" if size else ""
-    peaks = f"{before / 1e6:>14,.1f} MB{peak_rss(process) / 1e6:>7,.1f} MB"
-    print(f"{what:<34}{size / 1e6:>8,.0f} MB{seconds:>9.2f}{speed:>7}{peaks}{max(pings) * 1e3:>11,.0f} ms")
+    memory = "".join(
+        f"{each / MIB:>{width},.1f}"
+        for each, width in ((before, 10), (api.peak_bytes(), 8), (api.resident_bytes(), 8))
+    )
+    print(
+        f"{what:<38}{size:>16,}{seconds:>9.1f}{speed:>7}{memory}     {max(pings) * 1e3:>6,.0f} ms", flush=True
+    )
+
+
+def _nothing() -> int:
+    time.sleep(0.5)
+    return 0
 
 
 @contextmanager
@@ -150,12 +163,6 @@ def pinging(url: str) -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
-
-
-def peak_rss(process: int) -> int:
-    """Bytes of resident memory at their peak, as the kernel counts them."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
-    return int(found[1]) * 1024 if found else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A small registry is filled by the same rules, whole and the same each time, and every query is answered."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from sqlalchemy import func, select
 from app.registry.database import Database
 from app.registry.tables import Base, Checkpoint, CheckpointMetric, utc_now
 from app.settings import Settings
+from benchmarks import registry_stores
 from benchmarks.registry import report
 from benchmarks.registry_ask import Answer, caliper_questions, percentile
 from benchmarks.registry_rows import Maker, Size, fill
+from benchmarks.registry_stores import Shelf, disk_bytes, opened
 from benchmarks.registry_template import Template, columns_of
+from benchmarks.registry_upkeep import use_up
 
 SIZE = Size(jobs=60, points=2_000, checkpoints=60)
 
@@ -68,6 +72,27 @@ def test_every_query_is_answered(settings: Settings, registry: Database) -> None
             answer: Any = service.http.request(method, path, **given)
             expected = 422 if name.startswith("diff") else 200  # the tests' checkpoints have no report
             assert answer.status_code == expected, (name, answer.text)
+
+
+def test_a_kept_database_is_filled_once_and_copied_for_each_run(
+    tmp_path: Path, registry: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = small_template(registry)
+    monkeypatch.setattr(registry_stores, "make_template", lambda _folder: template)
+    shelf = Shelf(tmp_path / "kept", is_kept=True)
+    kept = tmp_path / "kept" / "sqlite" / "registry.db"
+    for _ in range(2):
+        with opened("sqlite", tmp_path, shelf, SIZE) as (url, pid):
+            assert (url, pid) == (f"sqlite:///{tmp_path}/registry.db", None)
+            assert disk_bytes(url) == kept.stat().st_size
+            use_up(url, SIZE)
+    told = capsys.readouterr().out
+    assert told.count("  filled in") == 1
+    assert told.count("  copied in") == 2
+    assert "retention: " in told
+    assert "migration 0007 in" in told
+    with opened("sqlite", tmp_path, shelf, Size(jobs=10, points=100, checkpoints=10)):
+        assert "10 jobs" in capsys.readouterr().out
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
