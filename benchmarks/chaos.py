@@ -10,9 +10,10 @@ import platform
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from benchmarks.chaos_harm import Harm
-from benchmarks.chaos_run import Outcome, run_chaos
+from benchmarks.chaos_run import Outcome, Plan, run_chaos
 from benchmarks.chaos_stack import QUICK
 
 
@@ -24,12 +25,8 @@ def main() -> int:
     parser.add_argument("--timesteps", type=int, default=6_000, help="length of each job")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the contexts, which end every process
-    outcome = run_chaos(
-        asked.faults,
-        asked.seed,
-        timesteps=asked.timesteps,
-        tell=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    plan = Plan(asked.faults, asked.seed, timesteps=asked.timesteps)
+    outcome = run_chaos(plan, tell=lambda line: print(line, file=sys.stderr, flush=True))
     print("\n".join(describe(outcome)))
     return 0 if is_clean(outcome) else 1
 
@@ -42,14 +39,16 @@ def is_clean(outcome: Outcome) -> bool:
 
 def describe(outcome: Outcome) -> Iterator[str]:
     """The table."""
-    yield f"{len(outcome.harms)} faults, seed {outcome.seed}, {outcome.jobs} jobs in {outcome.attempts} attempts"
+    told = f"{len(outcome.harms)} faults, seed {outcome.seed}, {outcome.jobs} jobs in {outcome.attempts} attempts"
+    yield f"{told}, {outcome.in_flight:.1f} queued or running at a fault on average"
     yield f"{outcome.seconds:.0f} s on {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     yield ", ".join(f"{name} {QUICK[name]:g}" for name in sorted(QUICK) if name.endswith("_seconds"))
     yield ""
-    yield f"{'fault':<36}{'count':>6}{'recovered':>11}{'noticed in':>12}{'recovered in':>14}"
+    yield f"{'fault':<36}{'count':>6}{'recovered':>11}{'noticed after':>20}{'resumed after':>20}"
     for kind in sorted({harm.kind for harm in outcome.harms}):
         yield _row(kind, [harm for harm in outcome.harms if harm.kind == kind])
-    yield "(the longest time of each kind, in seconds)"
+    yield "(seconds: the median and the longest; - where nothing is lost that could be noticed. Resumed: the job is taken again,"
+    yield " or the APIs answer that database, Redis and a worker are there.)"
     yield ""
     yield f"{'invariant':<64}{'checked':>8}{'broken':>8}"
     for verdict in outcome.verdicts:
@@ -60,9 +59,11 @@ def describe(outcome: Outcome) -> Iterator[str]:
 def _row(kind: str, harms: Sequence[Harm]) -> str:
     recovered = [harm.recovered_after for harm in harms if harm.recovered_after is not None]
     noticed = [harm.noticed_after for harm in harms if harm.noticed_after is not None]
-    shown = f"{max(noticed):.1f}" if noticed else "-"
-    longest = f"{max(recovered):.1f}" if recovered else "-"
-    return f"{kind:<36}{len(harms):>6}{len(recovered):>11}{shown:>12}{longest:>14}"
+    return f"{kind:<36}{len(harms):>6}{len(recovered):>11}{_spread(noticed):>20}{_spread(recovered):>20}"
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.1f} / {max(seconds):.1f}" if seconds else "-"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from app.jobs.lifecycle import ENDED, MOVES, State
 from app.registry.database import Database
 from app.registry.files import named_files
 from app.registry.tables import Attempt, Checkpoint, Event, Job, JobEvaluation, Message
-from app.storage import Storage, hash_file
+from app.storage import FolderStorage, hash_file
 from worker.save import load_checkpoint
 
 LEGAL = {(str(source), str(move.target)) for move in MOVES for source in move.sources}
@@ -47,13 +47,19 @@ class Accepted:
     """Seed -> the job that ran undisturbed."""
 
 
-def audit(database: Database, storage: Storage, accepted: Accepted) -> list[Verdict]:
+def audit(database: Database, storage: FolderStorage, accepted: Accepted) -> list[Verdict]:
     """Every invariant, looked at in the registry and on the disk."""
     with database.read() as session:
         return [check(session, storage, accepted) for check in CHECKS]
 
 
-def one_result(session: Session, _storage: Storage, accepted: Accepted) -> Verdict:
+def is_tidy(database: Database, storage: FolderStorage, accepted: Accepted) -> bool:
+    """Whether the sweeps have done their work: no orphan is left."""
+    with database.read() as session:
+        return not any(check(session, storage, accepted).broken for check in (no_orphan_file, no_orphan_row))
+
+
+def one_result(session: Session, _storage: FolderStorage, accepted: Accepted) -> Verdict:
     """Every accepted job, and no other, is there and ended as it should, with one result where it succeeded."""
     verdict = Verdict("every accepted job has exactly one result")
     jobs = {job.id: job for job in session.scalars(select(Job))}
@@ -71,7 +77,7 @@ def one_result(session: Session, _storage: Storage, accepted: Accepted) -> Verdi
     return verdict
 
 
-def fresh_result(session: Session, _storage: Storage, accepted: Accepted) -> Verdict:
+def fresh_result(session: Session, _storage: FolderStorage, accepted: Accepted) -> Verdict:
     """The attempt that succeeded is the last one, holds the fence, and saved the final checkpoint."""
     verdict = Verdict("no result belongs to a stale attempt")
     for job_id in accepted.jobs:
@@ -91,14 +97,14 @@ def fresh_result(session: Session, _storage: Storage, accepted: Accepted) -> Ver
     return verdict
 
 
-def whole_checkpoints(session: Session, storage: Storage, _accepted: Accepted) -> Verdict:
+def whole_checkpoints(session: Session, storage: FolderStorage, _accepted: Accepted) -> Verdict:
     """The reader opens each registered file without a finding; size and hash are the row's."""
     verdict = Verdict("every registered checkpoint opens and matches its hash")
     for row in session.scalars(select(Checkpoint).where(Checkpoint.deleted_at.is_(None))):
         try:
-            path = storage.path(row.sha256)
-            report = inspect_checkpoint(path, name="policy.pt", with_sha256=False)
-            stored = hash_file(path)
+            with storage.local_copy(row.sha256) as path:
+                report = inspect_checkpoint(path, name="policy.pt", with_sha256=False)
+                stored = hash_file(path)
         except Exception as error:  # noqa: BLE001 - whatever it is, the checkpoint does not open
             verdict.look(holds=False, what=f"{row.id}: {error!r}")
             continue
@@ -107,7 +113,7 @@ def whole_checkpoints(session: Session, storage: Storage, _accepted: Accepted) -
     return verdict
 
 
-def no_orphan_file(session: Session, storage: Storage, _accepted: Accepted) -> Verdict:
+def no_orphan_file(session: Session, storage: FolderStorage, _accepted: Accepted) -> Verdict:
     """Every stored file is named by a row, every named file is stored, and nothing is left arriving."""
     verdict = Verdict("no orphan file, no missing file")
     listed = storage.listed()
@@ -121,7 +127,7 @@ def no_orphan_file(session: Session, storage: Storage, _accepted: Accepted) -> V
     return verdict
 
 
-def no_orphan_row(session: Session, _storage: Storage, accepted: Accepted) -> Verdict:
+def no_orphan_row(session: Session, _storage: FolderStorage, accepted: Accepted) -> Verdict:
     """No attempt is open, no lease held, no message waits, no job that did not succeed has a final checkpoint."""
     verdict = Verdict("no orphan row")
     for attempt in session.scalars(select(Attempt)):
@@ -135,7 +141,7 @@ def no_orphan_row(session: Session, _storage: Storage, accepted: Accepted) -> Ve
     return verdict
 
 
-def legal_story(session: Session, _storage: Storage, accepted: Accepted) -> Verdict:
+def legal_story(session: Session, _storage: FolderStorage, accepted: Accepted) -> Verdict:
     """Events count without holes, states follow the table of moves, one claim for each attempt."""
     verdict = Verdict("events tell a legal story without holes")
     for job_id in (*accepted.jobs, *accepted.poison):
@@ -151,7 +157,25 @@ def legal_story(session: Session, _storage: Storage, accepted: Accepted) -> Verd
     return verdict
 
 
-def same_weights(session: Session, storage: Storage, accepted: Accepted) -> Verdict:
+def goes_on(session: Session, _storage: FolderStorage, accepted: Accepted) -> Verdict:
+    """Each attempt after the first resumes from the checkpoint that was the newest when it began."""
+    verdict = Verdict("every next attempt resumes from the last checkpoint")
+    for job_id in accepted.jobs:
+        newest, begun = None, 0
+        for event in _events(session, job_id):
+            if event.kind == "checkpoint":
+                newest = event.data["id"]
+            elif event.data.get("state") == State.RUNNING:
+                begun += 1
+                resumed = event.data["resumed_from"]
+                if begun > 1:
+                    verdict.look(
+                        resumed == newest, f"{job_id}: attempt {begun} from {resumed}, newest {newest}"
+                    )
+    return verdict
+
+
+def same_weights(session: Session, storage: FolderStorage, accepted: Accepted) -> Verdict:
     """Policy and optimizer of each job equal, bit by bit, those of the job that ran undisturbed with its seed."""
     verdict = Verdict("weights equal those of the undisturbed run, bit by bit")
     wanted = {seed: dict(_weights(session, storage, job_id)) for seed, job_id in accepted.references.items()}
@@ -165,7 +189,7 @@ def same_weights(session: Session, storage: Storage, accepted: Accepted) -> Verd
     return verdict
 
 
-def poison_ends(session: Session, _storage: Storage, accepted: Accepted) -> Verdict:
+def poison_ends(session: Session, _storage: FolderStorage, accepted: Accepted) -> Verdict:
     """A job whose trainer is always killed fails after max_attempts, and says why."""
     verdict = Verdict("poison jobs end after max_attempts with the reason")
     for job_id in accepted.poison:
@@ -179,13 +203,14 @@ def poison_ends(session: Session, _storage: Storage, accepted: Accepted) -> Verd
     return verdict
 
 
-CHECKS: tuple[Callable[[Session, Storage, Accepted], Verdict], ...] = (
+CHECKS: tuple[Callable[[Session, FolderStorage, Accepted], Verdict], ...] = (
     one_result,
     fresh_result,
     whole_checkpoints,
     no_orphan_file,
     no_orphan_row,
     legal_story,
+    goes_on,
     same_weights,
     poison_ends,
 )
@@ -207,10 +232,11 @@ def _events(session: Session, job_id: str) -> Sequence[Event]:
     return session.scalars(select(Event).where(Event.job_id == job_id).order_by(Event.seq)).all()
 
 
-def _weights(session: Session, storage: Storage, job_id: str) -> Iterator[tuple[str, torch.Tensor]]:
+def _weights(session: Session, storage: FolderStorage, job_id: str) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of the final checkpoint, by its place: policy, optimizer moments, generators, statistics."""
     for final in _finals(session, job_id):
-        contents = load_checkpoint(storage.path(final.sha256))
+        with storage.local_copy(final.sha256) as path:
+            contents = load_checkpoint(path)
         yield from _tensors(contents, "")
 
 

@@ -13,9 +13,13 @@ from sqlalchemy import text
 
 from app.jobs.lifecycle import ENDED
 from app.registry.attempts import list_attempts
-from app.registry.jobs import get_job, list_jobs
+from app.registry.database import Session
+from app.registry.events import events_after
+from app.registry.job_lists import list_jobs
+from app.registry.jobs import get_job
 from app.registry.tables import Job
-from benchmarks.chaos_harm import Harm, kill, later, limit_files, parent_of, tell
+from benchmarks.chaos_harm import Harm, kill, later, limit_files, tell
+from benchmarks.chaos_relay import kill_after_publish, kill_before_publish
 from benchmarks.chaos_stack import Kept, Stack
 
 POISON = 3
@@ -26,8 +30,8 @@ CLOCK_STEPS = (-86_400, -3_600, -61, 61, 3_600, 86_400, 40 * 86_400)
 
 
 def kill_trainer(stack: Stack, rng: random.Random) -> Harm | None:
-    """SIGKILL to a trainer."""
-    job = running_job(stack, rng)
+    """SIGKILL to a trainer that has trained for a while: there is something that must not be lost."""
+    job = running_job(stack, rng, training=True)
     trainers = stack.trainers(job.id) if job else []
     if job is None or not trainers:
         return None
@@ -38,10 +42,10 @@ def kill_trainer(stack: Stack, rng: random.Random) -> Harm | None:
 def kill_child(stack: Stack, rng: random.Random) -> Harm | None:
     """SIGKILL to the Celery child that supervises a trainer."""
     job = running_job(stack, rng)
-    trainers = stack.trainers(job.id) if job else []
-    if job is None or not trainers:
+    supervisors = stack.supervisors(job.id) if job else []
+    if job is None or not supervisors:
         return None
-    kill(*(parent for trainer in trainers if (parent := parent_of(trainer)) is not None))
+    kill(*supervisors)
     return lost("SIGKILL Celery child", stack, job)
 
 
@@ -68,17 +72,16 @@ def freeze_worker(stack: Stack, rng: random.Random) -> Harm | None:
 def freeze_supervisor(stack: Stack, rng: random.Random) -> Harm | None:
     """SIGSTOP to the supervisor alone: its trainer trains on without heartbeats, and must not finish."""
     job = running_job(stack, rng)
-    trainers = stack.trainers(job.id) if job else []
-    if job is None or not trainers:
+    supervisors = stack.supervisors(job.id) if job else []
+    if job is None or not supervisors:
         return None
-    frozen = [parent for trainer in trainers if (parent := parent_of(trainer)) is not None]
-    return freeze("SIGSTOP supervisor past its lease", stack, job, frozen)
+    return freeze("SIGSTOP supervisor past its lease", stack, job, supervisors)
 
 
 def kill_api(stack: Stack, rng: random.Random) -> Harm:
     """SIGKILL to an API process, its relay and its sweeps with it."""
     rng.choice(stack.apis).send(signal.SIGKILL)
-    return Harm("SIGKILL API and relay", "an API", stack.is_ready)
+    return Harm("SIGKILL API", "an API", stack.is_ready)
 
 
 def kill_redis(stack: Stack, _rng: random.Random) -> Harm:
@@ -152,20 +155,27 @@ def cut_connections(stack: Stack, _rng: random.Random) -> Harm:
 
 def fill_disk(stack: Stack, rng: random.Random) -> Harm | None:
     """No file of a trainer may grow past 1 KiB for a while: the kernel refuses its checkpoint midway (EFBIG)."""
-    job = running_job(stack, rng)
+    job = running_job(stack, rng, training=True)
     trainers = stack.trainers(job.id) if job else []
     if job is None or not trainers:
         return None
     limit_files(trainers, 1024)
     later(rng.uniform(2, 5), lambda: limit_files(trainers, resource.RLIM_INFINITY))
-    kept = job.resume_from
+    kept, seen = job.resume_from, job.last_event
 
     def goes_on() -> bool:
         with stack.database.read() as session:
             now = get_job(session, job.id)
         return now.state in ENDED or now.resume_from != kept
 
-    return Harm("disk full at a checkpoint", job.id, goes_on)
+    def refused() -> bool:
+        with stack.database.read() as session:
+            said = [event.data for event in events_after(session, job.id, seen, 1_000)]
+        return any(
+            "disk is full" in str(data.get("message")) or data.get("outcome") == "crashed" for data in said
+        )
+
+    return Harm("disk full at a checkpoint", job.id, goes_on, refused)
 
 
 def step_clock(stack: Stack, rng: random.Random) -> Harm:
@@ -186,6 +196,8 @@ KINDS: tuple[Kind, ...] = (
     freeze_worker,
     freeze_supervisor,
     kill_api,
+    kill_before_publish,
+    kill_after_publish,
     kill_redis,
     flush_redis,
     double_messages,
@@ -222,10 +234,15 @@ def freeze(kind: str, stack: Stack, job: Job, processes: list[psutil.Process]) -
     return lost(kind, stack, job)
 
 
-def running_job(stack: Stack, rng: random.Random) -> Job | None:
-    """A job with a living trainer, at whatever it is: loading, training, judging; None where there is none."""
+def running_job(stack: Stack, rng: random.Random, *, training: bool = False) -> Job | None:
+    """A job with a living trainer, at whatever it is: loading, training, judging; None where there is none.
+
+    `training`: one whose present attempt has reported progress.
+    """
     with stack.database.read() as session:
         running = [job for job in list_jobs(session, limit=50, state="running") if job.max_attempts > POISON]
+        if training:
+            running = [job for job in running if has_begun(session, job)]
     running = [job for job in running if stack.trainers(job.id)]
     return rng.choice(running) if running else None
 
@@ -237,6 +254,12 @@ def holder(stack: Stack, rng: random.Random) -> tuple[Job, Kept] | None:
         if job is not None and any(process in worker.processes() for process in stack.trainers(job.id)):
             return job, worker
     return None
+
+
+def has_begun(session: Session, job: Job) -> bool:
+    """Whether the job's present attempt has reported progress."""
+    newest = events_after(session, job.id, max(0, job.last_event - 5), 5)
+    return any(event.attempt == job.attempt and event.kind in {"progress", "checkpoint"} for event in newest)
 
 
 def any_jobs(stack: Stack, rng: random.Random, count: int) -> list[Job]:

@@ -20,7 +20,7 @@ class Harm:
     what: str
     recovered: Callable[[], bool]
     noticed: Callable[[], bool] | None = None
-    """Of a lost worker: whether its attempt was ended."""
+    """Whether the service knows of it: an attempt was ended, a checkpoint refused, a wake-up sent again."""
     at: float = 0.0
     noticed_after: float | None = None
     recovered_after: float | None = None
@@ -59,12 +59,14 @@ def tell(processes: list[psutil.Process], number: signal.Signals) -> None:
             continue
 
 
-def parent_of(process: psutil.Process) -> psutil.Process | None:
-    """The parent; None where the process has gone."""
-    try:
-        return process.parent()
-    except psutil.Error:
-        return None
+def poll(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition came to hold within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def later(seconds: float, action: Callable[[], None]) -> None:

@@ -6,26 +6,49 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import httpx
+from sqlalchemy import select
 
 from app.errors import Unavailable
 from app.jobs.lifecycle import ENDED, State
 from app.registry.jobs import get_job
-from app.storage import Storage
-from benchmarks.chaos_audit import Accepted, Verdict, audit
+from app.registry.tables import Job
+from app.storage import open_storage
+from benchmarks.chaos_audit import Accepted, Verdict, audit, is_tidy
 from benchmarks.chaos_faults import KINDS, POISON, Kind
 from benchmarks.chaos_harm import Harm, kill
 from benchmarks.chaos_stack import Stack, chaotic_stack
 
 BARS = Path(__file__).parents[1] / "examples" / "data" / "googl_1d.csv"
+MOST_SECONDS_UNNOTICED = 60.0
 SEEDS = (1, 2)
 """Jobs differ by their seeds alone; each seed also runs once undisturbed."""
-OPEN_JOBS = 5
-"""Jobs that are queued or running at any time."""
 POISON_EVERY = 20
 """Faults for each job that is killed whenever it trains."""
+PATIENCE_SECONDS = 90.0
+"""Longest wait for jobs to end before the next fault comes all the same."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does."""
+
+    faults: int
+    seed: int
+    timesteps: int = 6_000
+    """Length of each job."""
+    kinds: Sequence[Kind] = KINDS
+    open_jobs: int = 5
+    """Jobs that are queued or running at any time."""
+    jobs_per_fault: float = 0.45
+    """Jobs that must have ended for each fault that was done: faults come while many jobs train, not in one heap."""
+    poison: bool = True
+    """Whether some jobs are killed whenever they train."""
+
+
 JOB: dict[str, Any] = {
     "dataset": "googl",
     "environment": {
@@ -49,6 +72,8 @@ class Outcome:
     verdicts: Sequence[Verdict]
     jobs: int
     attempts: int
+    in_flight: float
+    """Jobs that were queued or running at a fault, on average."""
 
 
 @dataclass
@@ -56,16 +81,19 @@ class Run:
     """Submits, harms, waits, audits."""
 
     stack: Stack
-    rng: random.Random
-    timesteps: int
+    plan: Plan
     tell: Callable[[str], None]
-    kinds: Sequence[Kind] = KINDS
-    poisonous: bool = True
+    rng: random.Random = field(init=False)
     jobs: list[str] = field(default_factory=list)
     poison: list[str] = field(default_factory=list)
     references: dict[int, str] = field(default_factory=dict)
     harms: list[Harm] = field(default_factory=list)
+    in_flight: list[int] = field(default_factory=list)
     _keys: int = 0
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.plan.seed)
+        self.stack.submit = self.add_job
 
     def prepare(self) -> None:
         """Wait until all is ready, upload the bars, and let each seed run undisturbed."""
@@ -82,17 +110,28 @@ class Run:
         wait_for(lambda: not self.open(self.jobs), 300, "the undisturbed runs")
         self.tell(f"undisturbed runs of {len(SEEDS)} seeds are done")
 
-    def harm(self, faults: int) -> None:
-        """Do so many faults in an order that the seed decides, jobs being submitted all the while."""
-        kinds = [self.kinds[number % len(self.kinds)] for number in range(faults)]
-        self.rng.shuffle(kinds)
-        for number in range(faults):
-            if self.poisonous and number % POISON_EVERY == 0:
+    def harm(self) -> None:
+        """Do the faults in an order that the seed decides, jobs being submitted all the while."""
+        faults, kinds = self.plan.faults, self.plan.kinds
+        order = [kinds[number % len(kinds)] for number in range(faults)]
+        self.rng.shuffle(order)
+        for number, kind in enumerate(order):
+            if self.plan.poison and number % POISON_EVERY == 0:
                 self.add_poison()
             self.pause(self.rng.uniform(0.2, 1.5))
-            self.do(kinds[number])
+            self.await_jobs(number)
+            self.in_flight.append(len(self.open(self.jobs)))
+            ended = len(self.jobs) - self.in_flight[-1]
+            self.do(kind)
             last = self.harms[-1]
-            self.tell(f"{number + 1}/{faults} {last.kind}: {last.what}")
+            self.tell(f"{number + 1}/{faults} {last.kind}: {last.what}; {ended} jobs ended")
+
+    def await_jobs(self, faults: int) -> None:
+        """Wait until as many jobs have ended as so many faults ask for."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        wanted = len(SEEDS) + int(faults * self.plan.jobs_per_fault)
+        while len(self.jobs) - len(self.open(self.jobs)) < wanted and time.monotonic() < deadline:
+            self.pause(0.3)
 
     def do(self, kind: Kind) -> None:
         """Do one fault as soon as there is something that it can hit."""
@@ -120,23 +159,30 @@ class Run:
                 return
             self.pause(0.3, submitting=False)
 
-    def settle(self) -> None:
+    def settle(self, is_done: Callable[[], bool]) -> None:
         """Give the sweeps the time that they need for what was left behind."""
-        self.pause(2 * self.stack.settings.orphan_seconds, submitting=False)
+        deadline = time.monotonic() + 3 * self.stack.settings.orphan_seconds
+        while not is_done() and time.monotonic() < deadline:
+            self.pause(0.5, submitting=False)
 
     def pause(self, seconds: float, *, submitting: bool = True) -> None:
         """Let time pass: jobs are kept coming, poison is killed, recoveries are noted."""
         deadline = time.monotonic() + seconds
         while True:
-            for job_id in self.poison:
+            for job_id in self.open(self.poison):
                 kill(*self.stack.trainers(job_id))
             for harm in self.harms:
                 harm.look()
-            if submitting and len(self.open(self.jobs)) < OPEN_JOBS:
-                self.jobs.append(self.submit(seed=self.rng.choice(SEEDS)))
+            if submitting and len(self.open(self.jobs)) < self.plan.open_jobs:
+                self.add_job()
             if time.monotonic() >= deadline:
                 return
             time.sleep(0.2)
+
+    def add_job(self) -> str:
+        """Submit a job that is to succeed; its id."""
+        self.jobs.append(self.submit(seed=self.rng.choice(SEEDS)))
+        return self.jobs[-1]
 
     def add_poison(self) -> None:
         """Submit a job whose every trainer is killed, as the system does when memory runs out."""
@@ -152,7 +198,7 @@ class Run:
     def submit(self, **values: Any) -> str:
         """POST /jobs with a key of its own, again to either API until one accepts."""
         self._keys += 1
-        body = {"total_timesteps": self.timesteps, **JOB, **values}
+        body = {"total_timesteps": self.plan.timesteps, **JOB, **values}
         key = {"Idempotency-Key": f"chaos-{self._keys}"}
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
@@ -171,36 +217,44 @@ class Run:
 
     def open(self, job_ids: Sequence[str]) -> list[str]:
         """Those of the jobs that have not ended."""
+        ended = select(Job.id).where(Job.id.in_(job_ids), Job.state.in_(ENDED))
         try:
             with self.stack.database.read() as session:
-                return [job_id for job_id in job_ids if get_job(session, job_id).state not in ENDED]
+                done = set(session.scalars(ended))
         except Unavailable:
             return list(job_ids)
+        return [job_id for job_id in job_ids if job_id not in done]
 
 
-def run_chaos(
-    faults: int,
-    seed: int,
-    *,
-    timesteps: int = 6_000,
-    kinds: Sequence[Kind] = KINDS,
-    poison: bool = True,
-    tell: Callable[[str], None] = print,
-) -> Outcome:
-    """Start everything, do the faults of this seed, wait for all ends, and audit."""
+def run_chaos(plan: Plan, tell: Callable[[str], None] = print, **settings: Any) -> Outcome:
+    """Start everything, do the faults of this plan, wait for all ends, and audit."""
     started = time.monotonic()
-    with chaotic_stack() as stack:
-        run = Run(stack, random.Random(seed), timesteps, tell, kinds, poison)
+    with chaotic_stack(**settings) as stack:
+        run = Run(stack, plan, tell)
         run.prepare()
-        run.harm(faults)
+        run.harm()
         tell("no more faults; waiting for the last job")
-        run.drain(seconds=300)
-        run.settle()
-        accepted = Accepted(run.jobs, run.poison, run.references)
-        verdicts = audit(stack.database, Storage(stack.settings.artifacts_dir), accepted)
+        run.drain(seconds=600)
+
+        accepted, storage = Accepted(run.jobs, run.poison, run.references), open_storage(stack.settings)
+        run.settle(lambda: is_tidy(stack.database, storage, accepted))
+        verdicts = [*audit(stack.database, storage, accepted), noticed_in_time(run.harms)]
         with stack.database.read() as session:
             attempts = sum(get_job(session, job_id).attempt for job_id in run.jobs)
-    return Outcome(seed, time.monotonic() - started, run.harms, verdicts, len(run.jobs), attempts)
+    seconds = time.monotonic() - started
+    return Outcome(plan.seed, seconds, run.harms, verdicts, len(run.jobs), attempts, fmean(run.in_flight))
+
+
+def noticed_in_time(harms: Sequence[Harm]) -> Verdict:
+    """Whether each loss of an attempt was known within a minute."""
+    verdict = Verdict("every lost worker and attempt is noticed within 60 s")
+    for harm in harms:
+        if harm.noticed is not None:
+            took = harm.noticed_after
+            verdict.look(
+                took is not None and took <= MOST_SECONDS_UNNOTICED, f"{harm.kind} {harm.what}: {took}"
+            )
+    return verdict
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:

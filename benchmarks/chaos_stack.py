@@ -5,7 +5,6 @@ system's service manager does.
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,52 +20,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
+from redis import Redis
+from redis.exceptions import RedisError
 
 from app.local.processes import end, family
 from app.local.services import Service, answers_http, api_service, redis_service, worker_service
 from app.registry.database import Database, migrate
 from app.settings import Settings
-
-CLOCK = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static const long *offset;
-__attribute__((constructor)) static void begin(void) {
-  const char *path = getenv("CHAOS_CLOCK");
-  int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-  void *seen = file < 0 ? MAP_FAILED : mmap(0, sizeof(long), PROT_READ, MAP_SHARED, file, 0);
-  offset = seen == MAP_FAILED ? 0 : seen;
-  if (file >= 0) close(file);
-}
-int clock_gettime(clockid_t id, struct timespec *at) {
-  static int (*real)(clockid_t, struct timespec *);
-  if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-  int answer = real(id, at);
-  if (!answer && offset && id == CLOCK_REALTIME) at->tv_sec += *offset;
-  return answer;
-}
-time_t time(time_t *at) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  if (at) *at = now.tv_sec;
-  return now.tv_sec;
-}
-int gettimeofday(struct timeval *at, void *zone) {
-  struct timespec now;
-  (void)zone;
-  clock_gettime(CLOCK_REALTIME, &now);
-  at->tv_sec = now.tv_sec;
-  at->tv_usec = now.tv_nsec / 1000;
-  return 0;
-}
-"""
-"""Steps the wall clock of the processes that are started with it, by the seconds in a file; nothing else."""
+from benchmarks.chaos_clock import build_clock
 
 QUICK: dict[str, Any] = {
     "lease_seconds": 6,
@@ -174,6 +135,8 @@ class Stack:
     workers: list[Kept] = field(default_factory=list)
     redis: Kept = field(init=False)
     urls: list[str] = field(default_factory=list)
+    submit: Callable[[], str] = field(init=False)
+    """Submits a job that is to succeed, and gives its id; set by whoever runs it."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -218,6 +181,22 @@ class Stack:
         found = [process for kept in self.workers for process in kept.processes()]
         return [process for process in found if is_trainer(process, job_id)]
 
+    def supervisors(self, job_id: str) -> list[psutil.Process]:
+        """The Celery children that watch over them; a trainer whose own has died has none."""
+        trainers = {process.pid for process in self.trainers(job_id)}
+        children = [process for kept in self.workers for process in kept.processes()[1:]]
+        return [each for each in children if trainers & set(_children_of(each))]
+
+    def holds_message(self, job_id: str) -> bool:
+        """Whether Redis holds a wake-up that names the job, waiting or in a worker's hands; False where it is silent."""
+        prefix = f"{self.settings.queue_prefix}:"
+        with Redis.from_url(self.settings.redis_client_url, socket_timeout=2.0) as client:
+            try:
+                waiting = client.lrange(prefix + self.settings.queue_name("cpu"), 0, -1)
+                return any(job_id.encode() in raw for raw in (*waiting, *client.hvals(f"{prefix}unacked")))
+            except RedisError:
+                return False
+
     def _kept(self, service: Service, name: str | None = None, restart_after: float = 0.0) -> Kept:
         name = name or service.name
         clock = self.settings.data_dir / f"clock-{name}"
@@ -235,6 +214,13 @@ class Stack:
                 kept.keep()
 
 
+def _children_of(process: psutil.Process) -> list[int]:
+    try:
+        return [child.pid for child in process.children()]
+    except psutil.Error:
+        return []
+
+
 def is_trainer(process: psutil.Process, job_id: str) -> bool:
     """Whether this process trains the job."""
     try:
@@ -249,17 +235,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def build_clock(folder: Path) -> bool:
-    """Compile the stepping clock into the folder; False where there is no C compiler."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        return False
-    source = folder / "clock.c"
-    source.write_text(CLOCK)
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(folder / "clock.so"), str(source), "-ldl"]
-    return subprocess.run(command, check=False).returncode == 0
 
 
 @contextmanager

@@ -118,6 +118,17 @@ def caliper_ranges() -> Judge:
     return judge
 
 
+def caliper_hashed() -> Judge:
+    """What the reading takes into memory beside the hash's pass, and how much of the file is no tensor's value."""
+    from app.checkpoint.inspect import inspect_checkpoint
+
+    def judge(path: Path) -> str:
+        report = inspect_checkpoint(path)
+        return json.dumps({"bytes_read": report.bytes_read, "described": report.bytes.other})
+
+    return judge
+
+
 def torch_load(**options: bool) -> Judge:
     import torch
 
@@ -222,6 +233,7 @@ def fickling() -> Judge:
 TOOLS: dict[str, Callable[[], Judge]] = {
     "caliper, local file": caliper,
     "caliper, byte ranges": caliper_ranges,
+    "caliper, hashed": caliper_hashed,
     "torch.load, everything": lambda: torch_load(weights_only=False),
     "torch.load, weights_only": lambda: torch_load(weights_only=True),
     "torch.load, weights_only, mmap": lambda: torch_load(weights_only=True, mmap=True),

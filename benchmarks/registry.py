@@ -1,11 +1,12 @@
-"""How fast the registry answers when it is full: `python benchmarks/registry.py [--mlflow PYTHON]`.
+"""How fast the registry answers when it is full: `python -m benchmarks.registry [--keep FOLDER] [--mlflow PYTHON]`.
 
 Fills PostgreSQL (of pgserver's wheel, its settings as they come) and SQLite with 100,000 jobs, 10 million metric points
 and 100,000 checkpoints (registry_rows.py), starts the real API on each (uvicorn, one process), and asks it over HTTP, one
 request after the other, each with values drawn anew: lists with every filter, first and deep pages, jobs, checkpoints,
-metrics, diffs. Then times the last migration that copies data, down and up again. `--mlflow` names an interpreter with mlflow: its server is
-asked what it can be asked, on SQLite, with fewer runs (--mlflow-runs), since its tables are filled through its own models
-and its searches slow down as they grow.
+metrics, diffs. Then times retention and vacuum, and the migrations from before the first that copies data, down and each
+up again. `--mlflow` names an interpreter with mlflow: its server is asked what it can be asked, on SQLite, with fewer runs
+(--mlflow-runs), since its tables are filled through its own models and its searches slow down as they grow. With `--keep`
+the full databases stay in a folder: the next run takes copies of them.
 """
 
 import argparse
@@ -14,29 +15,15 @@ import platform
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine, create_engine, make_url, text
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from app.registry.database import MIGRATIONS, Database, migrate
 from benchmarks import registry_ask as ask
-from benchmarks.registry_rows import Size, fill
-from benchmarks.registry_template import make_template
-
-Done = TypeVar("Done")
+from benchmarks.registry_rows import Size
+from benchmarks.registry_stores import Shelf, analyse, disk_bytes, opened
+from benchmarks.registry_upkeep import timed, use_up
 
 GOALS = {"postgresql": 0.050, "sqlite": 0.100}
 CLOCKS = ("wall", "processor")
-BEFORE_COPYING = "0006"
-"""The revision before the last migration that copies data, not only makes indexes."""
 
 
 def main() -> int:
@@ -44,6 +31,7 @@ def main() -> int:
     print(describe_machine())
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="registry-", dir=options.folder) as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as a user of its own
         met = run(Path(folder), options)
     print(f"\nall in {(time.monotonic() - started) / 60:.1f} minutes")
     return 0 if met else 1
@@ -52,30 +40,19 @@ def main() -> int:
 def run(folder: Path, options: argparse.Namespace) -> bool:
     """Both databases and, where one is named, MLflow; whether the goals are met."""
     size = Size(options.jobs, options.points, options.checkpoints, options.seed)
-    template = timed("one job submitted, trained and read back", lambda: make_template(folder / "template"))
+    shelf = Shelf(options.keep or folder / "kept", is_kept=options.keep is not None)
     answers: dict[str, ask.Answers] = {}
     for kind in options.databases:
-        with opened(kind, folder) as url:
-            print(f"\n{kind}")
-            timed("  migrated", lambda url=url: migrate(url))
-            engine = Database(url).engine
-            counts = timed("  filled", lambda engine=engine: fill(engine, template, size))
-            timed("  analysed", lambda engine=engine: analyse(engine))
-            print("  " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+        print(f"\n{kind}")
+        with opened(kind, folder, shelf, size) as (url, pid):
+            timed("  analysed", lambda url=url: analyse(url))
             print(f"  on disk: {disk_bytes(url) / 1e9:.2f} GB")
-            engine.dispose()
-            answers[kind] = ask.ask_caliper(
-                url, folder / f"{kind}-service", size, options.requests, server_pid(folder, kind)
-            )
-            timed(f"  migrated down to {BEFORE_COPYING}", lambda url=url: step_down(url))
-            timed("  migrated up again", lambda url=url: migrate(url))
-            if kind == "sqlite":
-                Path(url.removeprefix("sqlite:///")).unlink()
+            answers[kind] = ask.ask_caliper(url, folder / f"{kind}-service", size, options.requests, pid)
+            use_up(url, size)
     if options.mlflow:
         print(f"\nMLflow on SQLite, {options.mlflow_runs:,} runs")
-        answers["mlflow"] = ask.ask_mlflow(
-            options.mlflow, folder / "mlflow", options.mlflow_runs, options.mlflow_points, options.requests
-        )
+        filled = shelf.mlflow(options.mlflow, options.mlflow_runs, options.mlflow_points)
+        answers["mlflow"] = ask.ask_mlflow(options.mlflow, filled, folder, options.mlflow_requests)
     return report(answers)
 
 
@@ -108,64 +85,6 @@ def _seconds(answers: list[ask.Answer], clock: str) -> list[float]:
     return [getattr(each, clock) for each in answers]
 
 
-def timed(what: str, work: Callable[[], Done]) -> Done:
-    """Do it and print how long it took."""
-    started = time.monotonic()
-    done = work()
-    print(f"{what} in {time.monotonic() - started:.1f} s", flush=True)
-    return done
-
-
-@contextmanager
-def opened(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty database of this kind."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder}/registry.db"
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pgserver  # noqa: PLC0415 - not needed for SQLite alone
-    folder.chmod(0o755)  # its server runs as a user of its own
-    server = pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    finally:
-        server.cleanup()
-
-
-def server_pid(folder: Path, kind: str) -> int | None:
-    """The database's own server process; None for SQLite, which has none."""
-    if kind == "sqlite":
-        return None
-    return int((folder / "postgresql" / "postmaster.pid").read_text().split()[0])
-
-
-def analyse(engine: Engine) -> None:
-    """What PostgreSQL's autovacuum does within minutes, and SQLite's `caliper registry tidy`."""
-    statement = "ANALYZE" if engine.dialect.name == "sqlite" else "VACUUM ANALYZE"
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(statement)
-
-
-def disk_bytes(url: str) -> int:
-    """Size of the database's files."""
-    if url.startswith("sqlite"):
-        return Path(str(make_url(url).database)).stat().st_size
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        found = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
-    engine.dispose()
-    return int(found)
-
-
-def step_down(url: str) -> None:
-    """Undo the last migration that copies data, and those after it."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["url"] = url
-    command.downgrade(config, BEFORE_COPYING)
-
-
 def describe_machine() -> str:
     """Processor, versions, load."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -189,6 +108,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--mlflow", metavar="PYTHON", help="an interpreter with mlflow; left out: not run")
     parser.add_argument("--mlflow-runs", type=int, default=10_000)
     parser.add_argument("--mlflow-points", type=int, default=1_000_000)
+    parser.add_argument("--mlflow-requests", type=int, default=30, help="requests of each query to MLflow")
+    parser.add_argument(
+        "--keep", type=Path, help="where the full databases stay for the next run, about 11 GB"
+    )
     parser.add_argument("--folder", type=Path, help="where the databases lie while it runs, about 12 GB")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)

@@ -19,7 +19,7 @@ import psutil
 from sqlalchemy import create_engine, text
 
 from app.settings import Settings
-from benchmarks.registry_rows import OBS_DIMS, PRODUCERS, SHAPES, TAGS, Size
+from benchmarks.registry_rows import OBS_DIMS, PRODUCERS, SHAPES, TAGS, TIERS, Size
 
 
 @dataclass
@@ -84,7 +84,27 @@ def caliper_questions(url: str, chance: random.Random) -> dict[str, Question]:
         "jobs by dataset and state, deep": get(
             "/jobs", dataset=lambda: f"bars-{chance.randrange(200)}", state=always("failed"), cursor=one(jobs)
         ),
+        "jobs by hidden_dims": get("/jobs", hidden_dims=one(SHAPES)),
+        "jobs by hidden_dims, deep": get("/jobs", hidden_dims=one(SHAPES), cursor=one(jobs)),
+        "jobs by obs_dim": get("/jobs", obs_dim=one(OBS_DIMS)),
+        "jobs by tier": get("/jobs", tier=one(TIERS)),
+        "jobs by metric, half match": get(
+            "/jobs", metric=always("test.sharpe"), metric_min=lambda: chance.uniform(-0.5, 0.5)
+        ),
+        "jobs by metric, few match": get(
+            "/jobs", metric=always("test.sharpe"), metric_min=lambda: chance.uniform(3.0, 4.0)
+        ),
+        "jobs by metric and hidden_dims": get(
+            "/jobs",
+            metric=always("test.sharpe"),
+            metric_min=lambda: chance.uniform(0.0, 2.0),
+            hidden_dims=one(SHAPES),
+        ),
         "jobs by part of name": get("/jobs", name=lambda: f"trial {chance.randrange(10_000)}"),
+        "jobs by part of name and state": get(
+            "/jobs", name=lambda: f"l {chance.randrange(1_000)}", state=one(("succeeded", "failed"))
+        ),
+        "jobs, three fields": get("/jobs", fields=always("id,name,state")),
         "job": at("/jobs/{0}", jobs),
         "job's metrics": at("/jobs/{0}/metrics", points),
         "job's metrics, spread over 200": get_spread(chance, points),
@@ -128,15 +148,15 @@ def get_spread(chance: random.Random, ids: list[str]) -> Question:
     return lambda: ("GET", f"/jobs/{chance.choice(ids)}/metrics", {"params": {"spread": 200}})
 
 
-def ask_mlflow(python: str, folder: Path, runs: int, points: int, requests: int) -> Answers:
+def fill_mlflow(python: str, folder: Path, runs: int, points: int) -> list[str]:
+    """A full MLflow store in the folder: its experiment's and one run's id, and how many points were written."""
+    fill = [python, str(MLFLOW_FILL), f"sqlite:///{folder}/mlflow.db", str(runs), str(points), "1"]
+    return subprocess.run(fill, check=True, capture_output=True, text=True, cwd=folder).stdout.split()[-3:]
+
+
+def ask_mlflow(python: str, filled: tuple[str, str, str, int], folder: Path, requests: int) -> Answers:
     """The same queries at an MLflow server, as far as it has them."""
-    folder.mkdir()
-    uri = f"sqlite:///{folder}/mlflow.db"
-    started = time.monotonic()
-    fill = [python, str(MLFLOW_FILL), uri, str(runs), str(points), "1"]
-    told = subprocess.run(fill, check=True, capture_output=True, text=True, cwd=folder).stdout
-    experiment, run_id, written = told.split()[-3:]
-    print(f"  filled in {time.monotonic() - started:.1f} s: {runs:,} runs, {int(written):,} metric points")
+    uri, experiment, run_id, runs = filled
     command = (python, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1")
     command += ("--default-artifact-root", f"{folder}/artifacts")
     with serving(command, dict(os.environ), "/health") as (client, service):

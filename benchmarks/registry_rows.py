@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Engine, Table
 
-from app.registry.checkpoint_lists import measured_numbers
+from app.registry.measured import measured_numbers
 from app.registry.tables import Base
 from benchmarks.registry_template import Row, Template
 
@@ -75,12 +76,14 @@ class Maker:
         ]
         self.numbers: list[tuple[str, str, float]] = []
         self.deleted: set[str] = set()
+        self.succeeded: list[str] = []
 
     def tables(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """Each table's name and rows."""
         yield "datasets", self._datasets()
         yield "jobs", self._jobs()
         yield "job_datasets", self._job_datasets()
+        yield "job_metrics", self._job_metrics()
         yield "attempts", self._attempts()
         yield "events", self._events()
         yield "metrics", self._metrics()
@@ -100,6 +103,8 @@ class Maker:
         states, weights = tuple(STATES), tuple(STATES.values())
         for n, row_id in enumerate(self.job_ids):
             state = self.random.choices(states, weights)[0]
+            if state == "succeeded":
+                self.succeeded.append(row_id)
             at, ended = _at(n), state in ("succeeded", "failed", "cancelled")
             yield {
                 **self.template.job,
@@ -124,6 +129,12 @@ class Maker:
                 places[self._zipf(DATASETS)] = None
             for position, place in enumerate(places):
                 yield {"job_id": row_id, "position": position, "dataset_id": self.dataset_ids[place]}
+
+    def _job_metrics(self) -> Iterator[Row]:
+        chance = random.Random(self.size.seed + 1)
+        for row_id in self.succeeded:
+            for name, value in measured_numbers(measure(chance)).items():
+                yield {"job_id": row_id, "name": name, "value": value}
 
     def _attempts(self) -> Iterator[Row]:
         for n, row_id in enumerate(self.job_ids):
@@ -174,7 +185,7 @@ class Maker:
             deleted, uploaded = n % 7 == 3, n % 5 == 4
             job = min(len(self.job_ids) - 1, n * len(self.job_ids) // len(self.checkpoint_ids))
             job_id = None if uploaded else self.job_ids[job]
-            metrics = self._measured()
+            metrics = measure(self.random)
             if deleted:
                 self.deleted.add(row_id)
             else:
@@ -198,12 +209,6 @@ class Maker:
             }
             before["id"] = row_id
 
-    def _measured(self) -> dict[str, dict[str, float]]:
-        spans = ("train", "validation", "test")
-        return {
-            span: {"sharpe": self.random.gauss(0, 1), "return": self.random.gauss(0, 0.2)} for span in spans
-        }
-
     def _tags(self) -> Iterator[Row]:
         for row_id in self.checkpoint_ids:
             if self.random.random() < 0.3:
@@ -223,9 +228,18 @@ class Maker:
         return f"{self.random.getrandbits(40):010x}"
 
 
+def measure(chance: random.Random) -> dict[str, dict[str, float]]:
+    """What was measured of a policy, on each span."""
+    spans = ("train", "validation", "test")
+    return {span: {"sharpe": chance.gauss(0, 1), "return": chance.gauss(0, 0.2)} for span in spans}
+
+
 def _write(engine: Engine, table: Table, rows: Iterator[Row]) -> int:
-    """All columns of the table, by COPY where there is one."""
-    names = [column.name for column in table.columns]
+    """All columns that the first row has, by COPY where there is one; rows are known to name rows that are there."""
+    first = next(rows, None)
+    if first is None:
+        return 0
+    names, rows = list(first), chain([first], rows)
     listed = ", ".join(names)
     count = 0
     connection: Any = engine.raw_connection()
@@ -233,15 +247,19 @@ def _write(engine: Engine, table: Table, rows: Iterator[Row]) -> int:
         cursor = connection.cursor()
         if engine.dialect.name == "postgresql":
             cursor.execute("SET timezone TO 'UTC'")
+            cursor.execute("SET LOCAL session_replication_role TO replica")  # no look-up of each foreign key
             with cursor.copy(f"COPY {table.name} ({listed}) FROM STDIN") as copy:
                 for count, row in enumerate(rows, start=1):  # noqa: B007
                     copy.write_row([row[name] for name in names])
         else:
+            cursor.execute("PRAGMA foreign_keys = OFF")
             cursor.execute("BEGIN")
             places = ", ".join("?" * len(names))
             cursor.executemany(f"INSERT INTO {table.name} ({listed}) VALUES ({places})", _tuples(rows, names))
             count = cursor.rowcount
         connection.commit()
+        if engine.dialect.name == "sqlite":
+            cursor.execute("PRAGMA foreign_keys = ON")
     return count
 
 

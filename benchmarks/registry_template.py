@@ -19,7 +19,7 @@ from app.registry.database import Database, migrate
 from app.registry.datasets import get_dataset
 from app.registry.jobs import get_job
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from worker.run import StopFlag, TrainingRun
 
 BARS = Path(__file__).parents[1] / "examples" / "data" / "googl_1d.csv"
@@ -41,7 +41,7 @@ def make_template(folder: Path) -> Template:
     """Submit one job, train it for one update, and take its rows."""
     settings = Settings(data_dir=folder)
     migrate(settings.database_url)
-    database, storage = Database(settings.database_url), Storage(settings.artifacts_dir)
+    database, storage = Database(settings.database_url), FolderStorage(settings.artifacts_dir)
     with closing(database):
         equity = Declarations(calendar="XNYS", adjusted="split", volume_unit="shares")
         with BARS.open("rb") as file:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from factories import small_spec, upload_googl
+from sqlalchemy import select
 
 from app.actions.submit_job import submit_job
 from app.jobs.lifecycle import Outcome
@@ -13,7 +14,7 @@ from app.registry.database import Database, new_id
 from app.registry.outbox import drop_messages, next_messages
 from app.registry.tables import Attempt, Checkpoint, Event, Job, JobEvaluation, Message
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from benchmarks.chaos_audit import Accepted, Verdict, audit
 from worker.run import StopFlag, TrainingRun
 from worker.save import load_checkpoint, save_checkpoint
@@ -21,10 +22,10 @@ from worker.save import load_checkpoint, save_checkpoint
 
 @dataclass
 class Sound:
-    """Two jobs of one seed that succeeded, one that was killed to its end."""
+    """Two jobs of one seed that succeeded, the second in its second attempt; one that was killed to its end."""
 
     registry: Database
-    storage: Storage
+    storage: FolderStorage
     jobs: list[str]
     poison: str
 
@@ -39,10 +40,15 @@ class Sound:
 
 
 @pytest.fixture
-def sound(registry: Database, storage: Storage, settings: Settings) -> Sound:
+def sound(registry: Database, storage: FolderStorage, settings: Settings) -> Sound:
     upload_googl(registry, storage, settings)
     ids = [submit_job(registry, settings, small_spec(seed=1, total_timesteps=128)).job.id for _ in range(2)]
     for job_id in ids:
+        if job_id == ids[1]:  # loses an attempt before it has a checkpoint
+            with registry.write() as session:
+                lost = claim_job(session, job_id, "worker", 60)
+                assert lost is not None
+                assert lose_attempt(session, lost.hold, Outcome.CRASHED, "the trainer was killed (signal 9)")
         with registry.write() as session:
             taken = claim_job(session, job_id, "worker", 60)
         assert taken is not None
@@ -81,7 +87,7 @@ def second_final(sound: Sound) -> Callable[[], None]:
 
 
 def stale_winner(sound: Sound) -> Callable[[], None]:
-    return change(sound, Job, sound.jobs[1], "fence", 2)
+    return change(sound, Job, sound.jobs[1], "fence", 9)
 
 
 def rotten_file(sound: Sound) -> Callable[[], None]:
@@ -131,6 +137,19 @@ def illegal_move(sound: Sound) -> Callable[[], None]:
     return change(sound, Event, (sound.jobs[1], 2), "data", {"state": "cancelled"})
 
 
+def another_start(sound: Sound) -> Callable[[], None]:
+    with sound.registry.read() as session:
+        begun = [
+            event
+            for event in session.scalars(
+                select(Event).where(Event.job_id == sound.jobs[1]).order_by(Event.seq)
+            )
+            if event.data.get("state") == "running"
+        ]
+    seq, data = begun[1].seq, {**begun[1].data, "resumed_from": "checkpoint_0"}
+    return change(sound, Event, (sound.jobs[1], seq), "data", data)
+
+
 def other_weights(sound: Sound) -> Callable[[], None]:
     row = sound.final()
     contents = load_checkpoint(sound.storage.path(row.sha256))
@@ -163,6 +182,7 @@ DAMAGES: dict[str, Callable[[Sound], Callable[[], None]]] = {
     "no orphan row": open_attempt,
     "orphan row": unsent_message,
     "legal story": illegal_move,
+    "resumes from the last": another_start,
     "bit by bit": other_weights,
     "with the reason": nameless_end,
 }

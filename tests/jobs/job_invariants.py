@@ -1,71 +1,62 @@
-"""What holds of a job's row, attempts, events and checkpoints at any moment."""
+"""A job's row, attempts, events and checkpoints are those of the model, and legal by themselves."""
 
 import itertools
-from dataclasses import dataclass
-
-from sqlalchemy import func, select
+from collections.abc import Sequence
 
 from app.jobs.lifecycle import ENDED, MOVES, Desired, Outcome, State
-from app.registry.attempts import list_attempts
-from app.registry.database import Session
-from app.registry.events import events_after
-from app.registry.tables import Checkpoint, Job
+from app.registry.tables import Attempt, Checkpoint, Event, Job
+from tests.jobs.job_model import MAX_ATTEMPTS, ModelJob
 
 LEGAL = {(str(source), str(move.target)) for move in MOVES for source in move.sources}
-MAX_ATTEMPTS = 2
-ATTEMPT_STATES = {
-    Outcome.SUCCEEDED: State.SUCCEEDED,
-    Outcome.FAILED: State.FAILED,
-    Outcome.CANCELLED: State.CANCELLED,
-}
 
 
-@dataclass
-class Seen:
-    """What an earlier look at a job found."""
-
-    fence: int = 0
-    attempt: int = 0
-    events: int = 0
-
-
-def check_counts(session: Session, job: Job, seen: Seen) -> None:
-    assert job.fence >= seen.fence
-    assert job.fence == job.attempt
-    attempts = list_attempts(session, job.id)
-    assert [(a.number, a.fence) for a in attempts] == [(n, n) for n in range(1, job.attempt + 1)]
-    assert all(attempt.ended_at is not None for attempt in attempts[:-1])
-    assert 0 <= job.failures < MAX_ATTEMPTS
-    open_ones = [attempt for attempt in attempts if attempt.outcome is None]
-    assert len(open_ones) == (job.state == State.RUNNING)
+def check_row(job: Job, model: ModelJob) -> None:
+    assert (job.state, job.desired) == (model.state, model.desired)
+    assert (job.fence, job.attempt, job.failures) == (model.fence, len(model.outcomes), model.failures)
+    assert (job.lease_expires_at is not None) == (model.lease is not None)
+    assert job.resume_from == model.resume_from
+    assert (job.error or {}).get("code") == model.error
+    assert (job.result or {}).get("fence") == model.won_by
+    assert (job.ended_at is not None) == model.has_ended
+    assert (job.started_at is not None) == bool(model.outcomes)
+    assert (job.priority, job.key_id, job.queue) == (model.priority, model.key, model.queue)
+    assert job.used_seconds >= 0
+    if model.error in {Outcome.CRASHED, Outcome.WORKER_LOST}:
+        assert f"attempt {MAX_ATTEMPTS} of {MAX_ATTEMPTS}" in (job.error or {})["detail"]
 
 
-def check_row(job: Job, won_by: int) -> None:
+def check_legal(job: Job) -> None:
+    """What holds whatever the model says."""
     assert (job.lease_expires_at is not None) == (job.state == State.RUNNING)
     assert (job.ended_at is not None) == (job.state in ENDED)
     assert (job.result is not None) == (job.state == State.SUCCEEDED)
     assert (job.error is not None) == (job.state == State.FAILED)
     assert job.desired == Desired.RUN or job.state != State.QUEUED
-    if job.result is not None:
-        assert job.result["fence"] == job.fence == won_by
+    assert 0 <= job.failures < MAX_ATTEMPTS
 
 
-def check_story(session: Session, job: Job, seen: Seen) -> None:
-    events = events_after(session, job.id, 0, 10_000)
-    assert [event.seq for event in events] == list(range(1, job.last_event + 1))
-    assert job.last_event >= seen.events
+def check_attempts(attempts: Sequence[Attempt], model: ModelJob) -> None:
+    """They come first to last."""
+    numbers = list(range(1, len(model.outcomes) + 1))
+    assert [attempt.number for attempt in attempts] == [attempt.fence for attempt in attempts] == numbers
+    assert [attempt.outcome for attempt in attempts] == model.outcomes
+    assert [attempt.resumed_from for attempt in attempts] == model.resumed
+    assert [attempt.ended_at is None for attempt in attempts] == [each is None for each in model.outcomes]
+    told = [attempt.reason for attempt in attempts if attempt.outcome not in {None, Outcome.SUCCEEDED}]
+    assert all(told)
+
+
+def check_story(events: Sequence[Event], job: Job, model: ModelJob) -> None:
+    """They come first to last."""
+    assert job.last_event == model.events
+    assert [event.seq for event in events] == list(range(1, model.events + 1))
     states = [str(event.data["state"]) for event in events if event.kind == "state"]
-    assert states[0] == State.QUEUED
-    assert states[-1] == job.state
+    assert states == model.story
     assert set(itertools.pairwise(states)) <= LEGAL
-    attempts = list_attempts(session, job.id)
-    if attempts and attempts[-1].outcome in ATTEMPT_STATES and job.state != State.QUEUED:
-        # A job that was resumed and then withdrawn is cancelled, however its last attempt ended.
-        assert job.state in (ATTEMPT_STATES[Outcome(attempts[-1].outcome)], State.CANCELLED)
-    kept = (
-        select(func.count())
-        .select_from(Checkpoint)
-        .where(Checkpoint.id == job.resume_from, Checkpoint.deleted_at.is_(None))
-    )
-    assert job.resume_from is None or session.scalar(kept) == 1
-    seen.fence, seen.attempt, seen.events = job.fence, job.attempt, job.last_event
+
+
+def check_checkpoints(live: Sequence[Checkpoint], model: ModelJob) -> None:
+    """Those that are not deleted; what is resumed from is among them."""
+    ids = {checkpoint.id for checkpoint in live}
+    assert ids == {checkpoint_id for _, checkpoint_id in model.checkpoints}
+    assert model.resume_from is None or model.resume_from in ids
