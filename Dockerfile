@@ -12,12 +12,12 @@ RUN python -m venv /opt/caliper
 COPY pyproject.toml requirements.lock README.md ./
 # An editable install of empty packages: the source comes to this very path afterwards.
 RUN mkdir app worker && touch app/__init__.py worker/__init__.py
-RUN pip install -c requirements.lock -e .
+RUN pip install -c requirements.lock -e '.[s3]'
 
 FROM api-packages AS worker-packages
 # The registry's torch for Linux carries CUDA; a worker without a GPU may name an index of CPU builds.
 ARG PIP_EXTRA_INDEX_URL=""
-RUN pip install -c requirements.lock -e '.[worker]'
+RUN pip install -c requirements.lock -e '.[worker,s3]'
 
 FROM ${PYTHON_IMAGE} AS base
 ENV PATH=/opt/caliper/bin:$PATH \
@@ -37,13 +37,16 @@ COPY --from=api-packages /opt/caliper /opt/caliper
 COPY pyproject.toml ./
 COPY migrations ./migrations
 COPY app ./app
-# Uploads wait on the volume's disk: /tmp is often memory.
-ENV TMPDIR=/var/lib/caliper/tmp
+# Uploads wait on the volume's disk: /tmp is often memory. It listens on every address of its container, and so asks for
+# keys: `docker run … caliper-api caliper keys create NAME --role admin` makes the first one.
+ENV TMPDIR=/var/lib/caliper/tmp \
+    CALIPER_HOST=0.0.0.0 \
+    CALIPER_REQUIRE_KEYS=true
 USER 10001:10001
 EXPOSE 8400
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8400/healthz', timeout=4)"]
-CMD ["uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8400", "--no-server-header", "--timeout-graceful-shutdown", "20"]
+CMD ["uvicorn", "app.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8400", "--no-server-header", "--timeout-graceful-shutdown", "20", "--http", "app.api.http_protocol:GuardedProtocol", "--ws", "none"]
 
 FROM base AS worker
 COPY --from=worker-packages /opt/caliper /opt/caliper
@@ -51,6 +54,9 @@ COPY pyproject.toml ./
 COPY migrations ./migrations
 COPY app ./app
 COPY worker ./worker
+# What jobs record: docker build --build-arg CALIPER_SOURCE_COMMIT=$(git rev-parse HEAD) …
+ARG CALIPER_SOURCE_COMMIT=""
+ENV CALIPER_SOURCE_COMMIT=${CALIPER_SOURCE_COMMIT}
 # SIGTERM is Celery's warm shutdown: the running job writes a checkpoint first.
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001

@@ -46,12 +46,13 @@ test: $(STAMP) $(PRODUCERS)/.installed  ## Run the suite but for what takes long
 test-slow: $(STAMP) $(PRODUCERS)/.installed  ## Run the long rest: real processes killed, policies trained to the end
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m slow
 
-check: $(STAMP)  ## Format, lint, types, architecture and the documentation's links
+check: $(STAMP)  ## Format, lint, types, architecture, the documentation's links, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python .ci/audit
 
 docs: $(STAMP)  ## Build the documentation, serve it at http://127.0.0.1:8401, build again what changes
 	$(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8401

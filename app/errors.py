@@ -9,12 +9,21 @@ CaliperError                     code, status, title; detail, hint, pointer
 │   ├── NotExportable            a checkpoint that a format cannot hold
 │   └── RangeNotSatisfiable 416  a Range header that names no bytes of the file
 ├── LimitExceeded           413  something larger than a named limit; carries limit and actual
+├── Unauthenticated         401  no API key, or one that is not valid
+├── Forbidden               403  the caller may not do this
+│   ├── CrossOrigin              a page of another site sent the request
+│   ├── KeysRequired             keys are off, and the request came from outside of this machine
+│   └── QuotaExceeded            the key has used up what it may; carries quota, limit and used
+├── TooSlow                 408  a body that did not arrive in time
+├── UnknownHost             421  the request names a host that this service is not
+├── TooManyRequests         429  more requests than a key may send; carries retry_after
 ├── UnreadableCheckpoint    422  a file that is no checkpoint, or is damaged, hostile or encrypted
 ├── NotFound                404  no such row
 ├── Conflict                409  the request contradicts the state of things
 │   ├── IllegalMove              a job's state does not allow this
 │   └── IdempotencyMismatch      an Idempotency-Key used again with another body
 ├── Unavailable             503  a part of the service does not answer; try again
+│   └── StoreUnavailable         the artifact store does not answer, or refuses
 └── TrainingFailed          500  a training run ended by itself
     ├── TrainingDiverged         a loss or a weight became NaN or infinite
     └── OutOfDeviceMemory        the card is full; carries the estimate
@@ -120,6 +129,67 @@ class LimitExceeded(CaliperError):
         self.actual = actual
 
 
+class Unauthenticated(CaliperError):
+    """The request carries no API key, or one that is unknown, revoked or expired."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "A valid API key is needed"
+
+
+class Forbidden(CaliperError):
+    """The caller may not do this."""
+
+    code = "forbidden"
+    status = 403
+    title = "This is not allowed with the given key"
+
+
+class CrossOrigin(Forbidden):
+    """A page of another site sent the request."""
+
+    code = "cross_origin"
+    title = "Requests of other sites' pages are refused"
+
+
+class KeysRequired(Forbidden):
+    """API keys are off, and the request came from outside of this machine."""
+
+    code = "keys_required"
+    title = "Without API keys only this machine is answered"
+
+
+class QuotaExceeded(Forbidden):
+    """The key has used up what it may; carries `quota`, `limit` and `used`."""
+
+    code = "quota_exceeded"
+    title = "The key's quota is used up"
+
+
+class TooSlow(CaliperError):
+    """A body that did not arrive in time; what was registered before stays."""
+
+    code = "too_slow"
+    status = 408
+    title = "The request's body came too slowly"
+
+
+class UnknownHost(CaliperError):
+    """The request names a host that this service is not."""
+
+    code = "unknown_host"
+    status = 421
+    title = "The service does not answer under this name"
+
+
+class TooManyRequests(CaliperError):
+    """More requests than a key or an address may send; `retry_after` is in seconds."""
+
+    code = "too_many_requests"
+    status = 429
+    title = "Too many requests"
+
+
 class UnreadableCheckpoint(CaliperError):
     """A file that is no checkpoint, or is damaged, hostile or encrypted."""
 
@@ -164,6 +234,10 @@ class Unavailable(CaliperError):
     code = "unavailable"
     status = 503
     title = "A part of the service is not available"
+
+
+class StoreUnavailable(Unavailable):
+    """The artifact store does not answer, or refuses what was asked of it."""
 
 
 class TrainingFailed(CaliperError):

@@ -3,8 +3,7 @@
 Run it as `uvicorn app.main:create_app --factory`.
 """
 
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,8 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
+from app.actions.prove_consumption import ConsumptionProof
+from app.actions.recognise_storage import recognise_storage
 from app.actions.relay_messages import relay_messages
 from app.actions.sweep_artifacts import ArtifactSweep
 from app.actions.sweep_queue import reap_leases, resend_messages
@@ -33,21 +34,37 @@ from app.api import (
     job_metrics,
     job_preview,
     jobs,
+    keys,
     metrics,
     recommendation,
     tiers,
+    workers,
 )
+from app.api.auditor import Auditor
 from app.api.background import Repeated
+from app.api.callers import Callers
 from app.api.dependencies import MAX_PARALLEL_READS, Parts
 from app.api.docs import install_docs
+from app.api.exposure import refuse_exposure
+from app.api.follower_metrics import FollowerState
+from app.api.guard import Gate, Guard
+from app.api.job_feed import JobFeeds
 from app.api.kept_answers import KeptAnswers
 from app.api.measurements import Observe, RequestMeasurements
+from app.api.open_files import most_followers
 from app.api.openapi import describe_api
+from app.api.pace import pace_of
 from app.api.problems import install_handlers
+from app.api.request_ids import NameRequests
+from app.api.service_state import ServiceState
+from app.api.stopping import told_to_stop
+from app.errors import Conflict, Unavailable
+from app.logs import configure_logs
 from app.queue import Queue
 from app.registry.database import Database
+from app.registry.sole import only_api
 from app.settings import Settings, get_settings
-from app.storage import Storage
+from app.storage import open_storage
 from app.ui.install import install_pages
 
 ROUTERS = (
@@ -67,8 +84,13 @@ ROUTERS = (
     checkpoint_export.router,
     checkpoints.router,
     health.router,
+    workers.router,
     metrics.router,
+    keys.router,
 )
+
+
+log = structlog.get_logger()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -76,8 +98,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Its lifespan runs the relay of messages and the sweeps, and closes what they use.
     """
-    parts = build_parts(settings or get_settings())
-    configure_logging(parts.settings)
+    settings = settings or get_settings()
+    refuse_exposure(settings)
+    parts = build_parts(settings)
+    configure_logs(parts.settings, "api")
     app = install_operations()
     app.state.parts = parts
     return app
@@ -93,7 +117,9 @@ def install_operations() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(Guard)
     app.add_middleware(Observe)
+    app.add_middleware(NameRequests)  # the last one added sees a request first
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -110,12 +136,19 @@ def build_parts(settings: Settings) -> Parts:
     relay = Repeated("relay", partial(relay_all, database, queue), settings.relay_seconds)
 
     def sweep_and_relay() -> None:
-        if resend_messages(database, queue, settings.lease_seconds):
+        if resend_messages(database, queue, settings):
             relay.wake()
 
-    storage = Storage(settings.artifacts_dir)
+    proof = ConsumptionProof(database, queue, settings)
+    storage = open_storage(settings)
     sweep_artifacts = ArtifactSweep(database, storage, settings.orphan_seconds)
+
+    def sweep_own_artifacts() -> None:
+        recognise_storage(database, storage)  # files of a storage that is another's are nobody's to sweep
+        sweep_artifacts()
+
     sweep_all_uploads = partial(sweep_uploads, database, storage, settings)
+    tidy = partial(tidy_registry, database, settings)
     parts = Parts(
         settings=settings,
         database=database,
@@ -123,15 +156,22 @@ def build_parts(settings: Settings) -> Parts:
         storage=storage,
         relay=relay,
         sweep=Repeated("sweep", sweep_and_relay, settings.sweep_seconds),
-        upload_sweep=Repeated("upload sweep", sweep_all_uploads, SWEEP_SECONDS),
-        artifact_sweep=Repeated("artifact sweep", sweep_artifacts, settings.orphan_seconds / 4),
-        reaper=Repeated("reaper", partial(reap_leases, database), settings.sweep_seconds),
-        tidy=Repeated("tidy", partial(tidy_registry, database, settings), TIDY_SECONDS),
+        upload_sweep=Repeated("upload sweep", alone(database, "uploads", sweep_all_uploads), SWEEP_SECONDS),
+        artifact_sweep=Repeated(
+            "artifact sweep", alone(database, "artifacts", sweep_own_artifacts), settings.orphan_seconds / 4
+        ),
+        reaper=Repeated("reaper", partial(reap_leases, database, settings), settings.sweep_seconds),
+        tidy=Repeated("tidy", alone(database, "tidy", tidy), TIDY_SECONDS),
+        proof=proof,
+        prover=Repeated("prover", proof, settings.probe_seconds),
         reads=CapacityLimiter(MAX_PARALLEL_READS),
         measurements=RequestMeasurements(),
         answers=KeptAnswers(),
+        feeds=JobFeeds(database, most_followers(settings.max_followers)),
+        gate=Gate(Callers(settings, database), Auditor(database), pace_of(settings)),
     )
-    parts.measurements.registry.register(metrics.ServiceState(parts))
+    parts.measurements.registry.register(FollowerState(parts.feeds))
+    parts.measurements.registry.register(ServiceState(parts))
     return parts
 
 
@@ -139,32 +179,49 @@ def build_parts(settings: Settings) -> Parts:
 async def run_background(app: FastAPI) -> AsyncIterator[None]:
     """Relay and sweep while the app runs; then let their turns end and close the connections."""
     parts: Parts = app.state.parts
+    with only_api(parts.database):
+        await to_thread.run_sync(check_storage, parts)
+        async with run_loops(parts):
+            yield
+
+
+@asynccontextmanager
+async def run_loops(parts: Parts) -> AsyncIterator[None]:
+    """The loops; at a signal to stop the event streams end, and the loops once the last request is answered."""
     parts.relay.start()
     parts.sweep.start()
     parts.upload_sweep.start()
     parts.artifact_sweep.start()
     parts.reaper.start()
     parts.tidy.start()
+    parts.prover.start()
     try:
-        yield
+        with told_to_stop(parts.feeds.end):
+            yield
     finally:
         await to_thread.run_sync(_close, parts)
 
 
-def configure_logging(settings: Settings) -> None:
-    """One JSON line per event; traces without the values of variables, which may be secrets."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        # Looked up at each line: whoever runs the app may replace sys.stderr.
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
-    )
+def check_storage(parts: Parts) -> None:
+    """Refuse to start on a storage that is not the registry's; one that does not answer may come back."""
+    try:
+        recognise_storage(parts.database, parts.storage)
+    except Unavailable as error:
+        log.warning("the artifacts cannot be reached yet", error=error.detail, hint=error.hint)
+    except Conflict as error:
+        log.critical("this is not the registry's storage", error=error.detail, hint=error.hint)
+        raise
+
+
+def alone(database: Database, name: str, action: Callable[[], object]) -> Callable[[], None]:
+    """Housekeeping that one API process does at a time; the others leave their turn out."""
+
+    def take_turn() -> None:
+        with database.alone(name) as is_mine:
+            if is_mine:
+                action()
+
+    return take_turn
 
 
 def relay_all(database: Database, queue: Queue) -> None:
@@ -174,6 +231,7 @@ def relay_all(database: Database, queue: Queue) -> None:
 
 
 def _close(parts: Parts) -> None:
+    parts.prover.stop()
     parts.tidy.stop()
     parts.artifact_sweep.stop()
     parts.reaper.stop()

@@ -1,13 +1,11 @@
 """Wakes the workers: the only Celery in app.
 
-Correctness lies in the registry; a message says only "look at this job". The settings below hold for both
-ends. What each one prevents is told in docs/decisions.
+Correctness lies in the registry; a message says only "look at your queue", and its version in a header. The settings
+below hold for both ends. What each one prevents is told in docs/decisions.
 """
 
-import json
-import math
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
@@ -16,13 +14,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from app.errors import Unavailable
+from app.jobs.protocol import MESSAGE_HEADER, MESSAGE_VERSION
 from app.settings import Settings
 
 TRAIN_TASK = "caliper.train"
 """Name of the one task."""
 
-SCAN_LIMIT = 10_000
-"""Messages of a queue that are looked at when lost ones are searched."""
+PROBE_TASK = "caliper.probe"
+"""Name of a message that a worker takes only to prove that it takes messages."""
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
@@ -52,6 +51,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "max_retries": 1,
+            "interval_start": 0,  # the relay waits by itself before it tries again; kombu would sleep for 2 s
         },
     }
 
@@ -62,71 +62,57 @@ def message_id(job_id: str, fence: int) -> str:
 
 
 class Queue:
-    """The sending end; every method raises Unavailable when Redis does not answer."""
+    """The sending end; every method raises Unavailable when Redis does not answer.
+
+    `trouble` is what the last one met with; empty where Redis answered.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._celery = Celery("caliper", set_as_current=False)
         self._celery.conf.update(celery_settings(settings))
         self._prefix = f"{settings.queue_prefix}:"
+        self.trouble = ""
         self._redis = Redis.from_url(settings.redis_client_url, socket_timeout=5, socket_connect_timeout=5)
 
     def send(self, queue: str, job_id: str, fence: int) -> None:
-        """Wake a worker of the queue for this job."""
-        try:
+        """Wake a worker of the queue; a worker of the release before takes the job that is named."""
+        with self._heard("the queue does not answer", "jobs wait in the registry until it does"):
             self._celery.send_task(
                 TRAIN_TASK,
                 args=[job_id],
                 queue=queue,
                 task_id=message_id(job_id, fence),
+                headers={MESSAGE_HEADER: MESSAGE_VERSION},
                 retry=False,
                 ignore_result=True,
             )
-        except (OperationalError, RedisError) as error:
-            raise Unavailable(
-                f"the queue does not answer: {error}", hint="jobs wait in the registry until it does"
-            ) from error
+
+    def probe(self, queue: str) -> None:
+        """Ask for a proof that a worker consumes the queue."""
+        with self._heard("the queue does not answer"):
+            self._celery.send_task(PROBE_TASK, queue=queue, retry=False, ignore_result=True)
 
     def ping(self) -> None:
         """Return when Redis answers."""
-        try:
+        with self._heard("Redis does not answer", "start it, or check CALIPER_REDIS_URL"):
             self._redis.ping()
-        except RedisError as error:
-            raise Unavailable(
-                f"Redis does not answer: {error}", hint="start it, or check CALIPER_REDIS_URL"
-            ) from error
 
     def length(self, queue: str) -> int:
         """Messages that wait in a queue."""
-        try:
+        with self._heard("Redis does not answer"):
             return int(self._redis.llen(self._prefix + queue))
-        except RedisError as error:
-            raise Unavailable(f"Redis does not answer: {error}") from error
-
-    def live_messages(self, queue: str, taken_seconds: float = math.inf) -> set[str]:
-        """Ids of the messages that wait in a queue, or that a worker took within so many seconds.
-
-        When one was taken is told by its worker's clock: one that is off makes messages doubled, never lost.
-        """
-        try:
-            waiting = self._redis.lrange(self._prefix + queue, 0, SCAN_LIMIT)
-            now = time.time()
-            recent = now - taken_seconds, now + taken_seconds
-            tags = self._redis.zrangebyscore(f"{self._prefix}unacked_index", *recent)
-            taken = self._redis.hmget(f"{self._prefix}unacked", list(tags)) if tags else []  # type: ignore[arg-type]
-        except RedisError as error:
-            raise Unavailable(f"Redis does not answer: {error}") from error
-        messages = [*waiting, *(raw for raw in taken if raw is not None)]
-        return set(_ids(messages))  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Give all connections back."""
         self._celery.close()
         self._redis.close()
 
-
-def _ids(messages: list[bytes]) -> Iterator[str]:
-    """Task ids of kombu's messages: a dict in the list, [dict, exchange, key] among the unacknowledged."""
-    for raw in messages:
-        message = json.loads(raw)
-        body = message[0] if isinstance(message, list) else message
-        yield str(body["headers"]["id"])
+    @contextmanager
+    def _heard(self, what: str, hint: str = "") -> Iterator[None]:
+        """Turn the broker's errors into ours, and remember how it went."""
+        try:
+            yield
+        except (OperationalError, RedisError) as error:
+            self.trouble = f"{what}: {error}"
+            raise Unavailable(self.trouble, hint=hint) from error
+        self.trouble = ""

@@ -10,26 +10,24 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_serializer, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from app.access_settings import GIB as GIB  # noqa: PLC0414 - named from here by those who name settings
+from app.access_settings import KIB as KIB  # noqa: PLC0414
+from app.access_settings import MIB as MIB  # noqa: PLC0414
+from app.access_settings import AccessSettings, Bytes, Count, Days, Name, Port, Seconds
+from app.addresses import insert_password, mask_password
+from app.artifact_settings import ArtifactSettings
 
 ENV_PREFIX = "CALIPER_"
 """What the name of each setting's environment variable starts with."""
 
 SOCKET_PATH_BYTES = 100
 """Longest path of a Unix socket that every supported system takes (Linux 107, macOS 103)."""
-
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-Port = Annotated[int, Field(ge=1, le=65_535)]
-Bytes = Annotated[int, Field(ge=KIB, le=1 << 50)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Days = Annotated[float, Field(gt=0, le=36_500)]
-Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 def _default_database_url(data: dict[str, Any]) -> str:
@@ -46,7 +44,7 @@ def _default_redis_url(data: dict[str, Any]) -> str:
     return f"redis+socket://{socket}"
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings, ArtifactSettings):
     """The settings of API, worker and one-machine stack; equal environments give equal settings."""
 
     model_config = SettingsConfigDict(
@@ -76,6 +74,8 @@ class Settings(BaseSettings):
     """TCP port that the API listens on."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe log line that is written."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """How log lines look: `json` objects, `text` for people, or text on a terminal and json elsewhere."""
 
     max_upload_bytes: Bytes = 8 * GIB
     """Largest checkpoint file that is accepted."""
@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     """Largest JSON request body."""
     page_size_max: Annotated[int, Field(ge=1, le=1_000)] = 200
     """Most items that one page of a list holds."""
+
+    max_followers: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    """Most event streams that one API process keeps open at one time; each is a connection and an open file."""
 
     upload_ttl_seconds: Seconds = 86_400
     """How long an unfinished upload is kept after its last part."""
@@ -110,6 +113,8 @@ class Settings(BaseSettings):
     """How long a stored file that nothing in the registry names is kept: far longer than a row may be late."""
     relay_seconds: Seconds = 1
     """Time between two looks into the outbox for messages to send."""
+    probe_seconds: Seconds = 5
+    """Time between two proofs that a queue is consumed; three times without one, and /readyz says so."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """Times that a job is started before a lost worker fails it."""
     cancel_grace_seconds: Seconds = 30
@@ -126,8 +131,13 @@ class Settings(BaseSettings):
     keep_logs_days: Days = 365
     """How long the log of an ended job is kept; at least as long as all points of its curves."""
 
+    source_commit: Annotated[str, Field(pattern=r"^([0-9a-f]{7,64})?$")] = ""
+    """Commit of Caliper's source, which jobs record; empty: read from the git checkout that it runs from, if it does."""
+
     default_tier: Name | Literal[""] = ""
     """GPU tier of jobs that name none, and queue of the one-machine worker; empty: this machine's own."""
+    also_tiers: Annotated[str, Field(pattern=r"^([a-z0-9]+(,[a-z0-9]+)*)?$")] = ""
+    """Smaller GPU tiers, joined by commas, whose jobs a worker takes while its own tier has none waiting."""
     calibrate_on_start: bool = False
     """Whether a worker whose device was never measured measures it before it takes its first job, for about 15 s."""
     cpu_memory_bytes: Bytes = 8 * GIB
@@ -168,6 +178,11 @@ class Settings(BaseSettings):
         """Whether the one-machine stack runs its own Redis: no other was named."""
         return self.redis_url == _default_redis_url({"data_dir": self.data_dir})
 
+    @property
+    def also_tier_names(self) -> tuple[str, ...]:
+        """`also_tiers` one by one."""
+        return tuple(filter(None, self.also_tiers.split(",")))
+
     def queue_name(self, tier: str) -> str:
         """Name of the queue that holds the jobs of a GPU tier."""
         return f"{self.queue_prefix}.{tier}"
@@ -188,7 +203,7 @@ class Settings(BaseSettings):
     @classmethod
     def _with_password(cls, url: str, info: ValidationInfo) -> str:
         secret = info.data.get(f"{info.field_name}".replace("_url", "_password"))
-        return _insert_password(url, secret.get_secret_value()) if secret else url
+        return insert_password(url, secret.get_secret_value()) if secret else url
 
     @field_validator("redis_url")
     @classmethod
@@ -231,21 +246,6 @@ def describe_mistakes(error: ValidationError) -> str:
         for mistake in error.errors(include_url=False, include_input=False)
         if mistake["type"] != "default_factory_not_called"  # follows from another one
     )
-
-
-def mask_password(url: str) -> str:
-    """The URL with *** in place of its password and of every secret-looking query value."""
-    masked = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&#]*", r"\1***", masked)
-
-
-def _insert_password(url: str, password: str) -> str:
-    parts = urlsplit(url)
-    if parts.password or not parts.hostname:
-        return url
-    user = parts.username or ""
-    address = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{address}"))
 
 
 def _spell(value: Any) -> str:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from s3_server import S3Server
 from sqlalchemy import create_engine, make_url, text
 
 from app.local.services import answers_ping, redis_service
 from app.registry.database import Database, migrate, new_id
 from app.settings import ENV_PREFIX, Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 
 # No deadline: how long one example takes says more of the machine's other work than of the code.
 hypothesis.settings.register_profile("caliper", deadline=None, print_blob=True)
@@ -133,9 +134,17 @@ def registry(settings: Settings, sqlite_template: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def storage(settings: Settings) -> Storage:
+def storage(settings: Settings) -> FolderStorage:
     """The storage of `settings`."""
-    return Storage(settings.artifacts_dir)
+    return FolderStorage(settings.artifacts_dir)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3-compatible server; each test has a bucket of its own."""
+    server = S3Server()
+    yield server
+    server.stop()
 
 
 class RedisServer:

@@ -1,5 +1,6 @@
 """The real app on a real server: uvicorn in a thread, SQLite migrated, a socket of its own."""
 
+import asyncio
 import itertools
 import json
 import math
@@ -15,7 +16,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.dependencies import Parts
-from app.main import build_parts, configure_logging, install_operations
+from app.api.http_protocol import GuardedProtocol
+from app.logs import configure_logs
+from app.main import build_parts, install_operations
 from app.settings import Settings
 
 idle_apps: list[FastAPI] = []
@@ -47,13 +50,16 @@ class Service:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Service]:
+def running(settings: Settings, http: type[asyncio.Protocol] = GuardedProtocol) -> Iterator[Service]:
+    """The service; `http` is the protocol that speaks on its connections."""
     app = idle_apps.pop() if idle_apps else install_operations()
     app.state.parts = build_parts(settings)
-    configure_logging(settings)
+    configure_logs(settings, "api")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app, log_config=None, http=http, ws="none", timeout_graceful_shutdown=5, server_header=False
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

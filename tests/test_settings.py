@@ -1,5 +1,6 @@
 """Settings come from CALIPER_* alone, survive the trip to a child process, and never show a password."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -10,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from app.addresses import mask_password
 from app.settings import (
     ENV_PREFIX,
     SOCKET_PATH_BYTES,
     Settings,
     describe_mistakes,
     get_settings,
-    mask_password,
 )
 
 
@@ -256,10 +257,28 @@ def test_settings_load_without_the_rest_of_the_app() -> None:
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
-    assert shown.strip() == "['app.settings']"
+    # Its own parts, of which each needs the standard library and pydantic alone.
+    own = {"app.settings", "app.access_settings", "app.artifact_settings", "app.addresses"}
+    assert set(ast.literal_eval(shown)) <= own
 
 
 def test_by_default_a_lost_worker_is_noticed_and_its_job_woken_within_a_minute() -> None:
     """Lost right after a heartbeat: the lease runs out, the next sweep sees it, the relay's next turn tells a worker."""
     defaults = Settings()
     assert defaults.lease_seconds + defaults.sweep_seconds + defaults.relay_seconds <= 60
+
+
+def test_names_that_others_reach_need_keys() -> None:
+    assert Settings(allowed_hosts="caliper.example, api", require_keys=True).host_names == {
+        "caliper.example",
+        "api",
+    }
+    assert Settings(allowed_hosts="localhost").host_names == {"localhost"}
+    with pytest.raises(ValidationError, match="need require_keys"):
+        Settings(allowed_hosts="caliper.example")
+
+
+@pytest.mark.parametrize("names", ["https://caliper.example", "caliper.example:8400", "a b", "*"])
+def test_allowed_hosts_are_names(names: str) -> None:
+    with pytest.raises(ValidationError, match="names without scheme and port"):
+        Settings(allowed_hosts=names, require_keys=True)

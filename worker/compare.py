@@ -16,7 +16,7 @@ from app.actions.compare_weights import answer_weights_diff
 from app.errors import Unavailable
 from app.registry.database import Database, Session
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import Storage, open_storage
 
 POLL_SECONDS = 1.0
 """Time between two looks for a comparison that waits."""
@@ -64,7 +64,7 @@ class Comparer:
 
     def _run(self) -> None:
         database = _ForkSafeDatabase(self._settings.database_url)
-        storage = Storage(self._settings.artifacts_dir)
+        storage = open_storage(self._settings)
         try:
             while not self._stopping:
                 if not self._take_turn(database, storage):

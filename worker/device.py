@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from app.network.disk.contents import WRITER_VERSIONS
+from app.release import find_commit
+from app.settings import get_settings
 from worker.ppo.device import Device, detect_device
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -39,7 +41,7 @@ def describe_device() -> dict[str, Any]:
             "total_bytes": device.total_bytes,
             "reason": device.reason,
         },
-        "versions": _versions(),
+        "versions": list_versions(),
     }
 
 
@@ -75,9 +77,11 @@ def memory_in_use(device: torch.device) -> float:
     return float(int(resident_pages) * resource.getpagesize())
 
 
-def _versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
+    """What runs here: Caliper's release and the commit of its source where that is known, Python, torch, driver."""
     found = {
         "caliper": WRITER_VERSIONS["caliper"],
+        "commit": get_settings().source_commit or find_commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda,

@@ -5,25 +5,31 @@ CALIPER_DEFAULT_TIER or its own device says. The consuming process never touches
 described by a child process, training runs in another, and so does the comparison of weights.
 """
 
-import logging
+import json
+import os
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import structlog
 from celery import Celery, signals
+from celery.apps import worker as celery_worker
 
-from app.errors import Unavailable
+from app.actions.recognise_storage import require_same_storage
+from app.errors import Conflict, InvalidInput, StoreUnavailable, Unavailable
+from app.logs import configure_logs, is_json
+from app.network.tiers import check_also_tiers
 from app.queue import celery_settings
 from app.registry.database import Database
-from app.registry.tables import Worker
-from app.registry.workers import describe_worker, register_worker, remove_worker, renew_worker
+from app.registry.workers import describe_worker
 from app.settings import get_settings
+from app.storage import open_storage
 from worker.calibrate.at_start import calibrate_once
 from worker.compare import Comparer
+from worker.presence import Presence
+from worker.probe import register_probe
 from worker.supervise import announce_stop, probe_device
 from worker.tasks import register_tasks
 
@@ -31,7 +37,9 @@ settings = get_settings()
 app = Celery("caliper-worker")
 app.conf.update(celery_settings(settings))
 register_tasks(app)
+register_probe(app)
 comparer = Comparer(settings)
+presence = Presence(settings.heartbeat_seconds)
 
 
 def worker_id(hostname: str) -> str:
@@ -39,37 +47,49 @@ def worker_id(hostname: str) -> str:
     return hostname or socket.gethostname()
 
 
-def _choose_queue(instance: Any, **_: Any) -> None:
-    """Consume the tier's queue where the command line named none."""
+def _choose_queues(instance: Any, **_: Any) -> None:
+    """Consume the tier's queue where the command line named none, then those of CALIPER_ALSO_TIERS."""
+    check_storage()
+    # No banner between lines that programs read.
+    instance.quiet = is_json(settings, sys.stderr)
     queues = instance.app.amqp.queues
     if set(queues.consume_from) == {instance.app.conf.task_default_queue}:
-        tier = settings.default_tier or probe_device()["tier"]
-        queues.select([settings.queue_name(tier)])
+        queues.select([settings.queue_name(settings.default_tier or probe_device()["tier"])])
+    also = check_also_tiers(_tier_of(next(iter(queues.consume_from))), settings.also_tier_names)
+    queues.select(list(dict.fromkeys((*queues.consume_from, *map(settings.queue_name, also)))))
+
+
+def check_storage() -> None:
+    """End here, in words, where this worker would not see the files that the API keeps."""
+    database = Database(settings.database_url)
+    try:
+        require_same_storage(database, open_storage(settings))
+    except (Conflict, InvalidInput, StoreUnavailable) as error:
+        raise SystemExit(f"caliper worker: {error.detail}\n{error.hint}") from error
+    except Unavailable:
+        return  # the registry, which is waited for
+    finally:
+        database.close()
+
+
+def _tier_of(queue: str) -> str:
+    return queue.removeprefix(settings.queue_name(""))
 
 
 def _announce(sender: Any, **_: Any) -> None:
-    """Register the worker and renew its row from the consumer's own loop: proof that it consumes."""
-    database = Database(settings.database_url)
+    """Register the worker, whose consumer's own loop renews its row; Celery says that it is ready at each reconnect."""
+    if presence.has_begun:
+        return
     device = probe_device()
-    name = worker_id(sender.hostname)
-    queue = next(iter(app.amqp.queues.consume_from))
-    tier = queue.removeprefix(settings.queue_name(""))
-    describe = partial(describe_worker, name, queue, tier, device["device"], device["versions"])
-    sender.timer.call_repeatedly(settings.heartbeat_seconds, renew_row, (database, describe))
+    queues = list(app.amqp.queues.consume_from)
+    tier, name = _tier_of(queues[0]), worker_id(sender.hostname)
+    describe = partial(describe_worker, name, queues, tier, device["device"], device["versions"])
+    database = Database(settings.database_url)
     if settings.calibrate_on_start:
         with suppress(Unavailable):  # told by the estimate, which then has no measurement
             calibrate_once(database, device["device"]["measured_as"])
     comparer.start()
-    with database.write() as session:
-        register_worker(session, describe())
-
-
-def renew_row(database: Database, describe: Callable[[], Worker]) -> None:
-    """Prove that this worker consumes; a registry that did not answer at its start learns of it here."""
-    worker = describe()
-    with database.write() as session:
-        if not renew_worker(session, worker.id):
-            register_worker(session, worker)
+    presence.begin(sender, database, describe)
 
 
 def _begin_stop(**_: Any) -> None:
@@ -78,23 +98,27 @@ def _begin_stop(**_: Any) -> None:
     announce_stop()
 
 
-def _leave(sender: Any, **_: Any) -> None:
+def _leave(**_: Any) -> None:
     comparer.stop()
-    database = Database(settings.database_url)
-    with database.write() as session:
-        remove_worker(session, worker_id(sender.hostname))
-    database.close()
+    presence.end()
 
 
-def _configure_logs(loglevel: int, **_: Any) -> None:
+def _configure_logs(**_: Any) -> None:
     """Write Celery's lines and ours alike, one a line, to stderr; Celery then leaves logging alone."""
-    logging.basicConfig(
-        level=loglevel, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    configure_logs(settings, "worker")
+    if is_json(settings, sys.stderr):
+        celery_worker.safe_say = _say_safely
 
 
-signals.celeryd_after_setup.connect(_choose_queue)
+def _say_safely(message: str, *_: Any) -> None:
+    """What Celery says from within signal handlers, where no lock may be waited for: one JSON line as well."""
+    moment = datetime.now(UTC).isoformat()
+    entry = {"event": message.strip(), "process": "worker", "level": "warning", "timestamp": moment}
+    os.write(sys.stderr.fileno(), f"{json.dumps(entry)}\n".encode())
+
+
+signals.celeryd_init.connect(_configure_logs)  # before Celery warns of anything
+signals.celeryd_after_setup.connect(_choose_queues)
 signals.worker_ready.connect(_announce)
 signals.worker_shutting_down.connect(_begin_stop)
 signals.worker_shutdown.connect(_leave)

@@ -1,13 +1,10 @@
-"""The trainer as a process: ends with its supervisor, stops when asked, logs where the supervisor looks."""
+"""The trainer as a process: ends with its supervisor, stops when asked."""
 
 import ctypes
-import logging
 import os
 import signal
 import sys
 from dataclasses import dataclass
-
-import structlog
 
 
 @dataclass
@@ -31,11 +28,3 @@ def die_with_parent(parent: int) -> bool:
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
     return os.getppid() == parent
-
-
-def configure_logs() -> None:
-    """Write log lines to stderr, where the supervisor finds the last ones after a crash."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

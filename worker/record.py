@@ -7,17 +7,18 @@ from typing import Any, TypeVar
 import structlog
 
 from app.checkpoint.inspect import inspect_checkpoint
-from app.errors import CaliperError, Unavailable
+from app.errors import CaliperError, StoreUnavailable, Unavailable
 from app.jobs.lifecycle import Outcome
 from app.jobs.plan import PlannedDataset
 from app.market.returns import SpanReturns
 from app.market.significance import Trials
-from app.registry.attempts import Hold, fail_job, finish_job, holds_job
+from app.registry.attempts import Hold, fail_job, finish_job, holds_job, note_versions
 from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.checkpoints import add_checkpoint, delete_checkpoint, point_job_at
 from app.registry.database import Database, Session, new_id
 from app.registry.evaluations import add_evaluation, open_test_span
 from app.registry.events import record_event
+from app.registry.measured import add_job_metrics
 from app.registry.metrics import forget_metrics_after, record_progress
 from app.registry.tables import Checkpoint, Job
 from app.storage import Storage, Stored, hash_file
@@ -45,6 +46,8 @@ class Recorder:
     hold: Hold
     patience: float
     parent_id: str | None = None
+    commit: str | None = None
+    """The commit of the source that trains; None where it is not known."""
 
     def note(self, message: str, **facts: Any) -> None:
         """Add a line to the job's log."""
@@ -57,6 +60,11 @@ class Recorder:
             return held
 
         self._write(write)
+
+    def note_versions(self, versions: Mapping[str, str]) -> None:
+        """Note what runs this attempt; the checkpoints that it registers name its commit too."""
+        self.commit = versions.get("commit")
+        self._write(lambda session: note_versions(session, self.hold, versions))
 
     def progress(self, step: int, values: Mapping[str, Any]) -> None:
         """Note where the run is; one point lost to a silent registry does no harm."""
@@ -106,6 +114,7 @@ class Recorder:
             freed = self._register(session, row)
             if freed is None or not finish_job(session, self.hold, describe(row)):
                 return None
+            add_job_metrics(session, self.job.id, metrics)
             return freed
 
         self._release(self._write(write))
@@ -148,12 +157,15 @@ class Recorder:
         with self.storage.receive() as path:
             saved = save_checkpoint(path, contents)
             row = self._describe(saved, kind, step, metrics)
-            self.storage.adopt(path, Stored(saved.sha256, saved.bytes))
+            self.storage.adopt(path, Stored(saved.sha256, saved.bytes), f"{row.id}.pt")
         return row
 
     def _release(self, hashes: Sequence[str]) -> None:
         for sha256 in hashes:
-            self.storage.remove(sha256)
+            try:
+                self.storage.remove(sha256)
+            except StoreUnavailable as error:  # no row names it any more: the sweep will take it
+                log.warning("an old checkpoint's bytes were not removed", error=error.detail)
 
     def _store(self, returns: SpanReturns) -> str:
         with self.storage.receive() as path:
@@ -184,10 +196,11 @@ class Recorder:
             parameters=report.parameters,
             step=step,
             config=report.config,
-            versions=report.versions,
+            versions={**(report.versions or {}), **({"commit": self.commit} if self.commit else {})},
             metrics=dict(metrics),
             report={**report.plain(), "sha256": saved.sha256},
             job_id=self.job.id,
+            key_id=self.job.key_id,
             dataset_id=self.job.dataset_id,
             parent_id=self.parent_id,
         )

@@ -7,15 +7,22 @@ SIGTERM, after a last checkpoint.
 import errno
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any, TypeVar
 
-from app.errors import CaliperError, InvalidConfig, OutOfDeviceMemory, TrainingFailed, Unavailable
+from app.errors import (
+    CaliperError,
+    InvalidConfig,
+    OutOfDeviceMemory,
+    StoreUnavailable,
+    TrainingFailed,
+    Unavailable,
+)
 from app.jobs.plan import PlannedDataset, TrainingPlan
+from app.logs import bind_ids, configure_logs
 from app.market.bars import Bars, load_bars
-from app.market.evaluation import Evaluation
+from app.market.evaluation import Evaluation, mean_figures
 from app.market.mismatch import check_computable, check_weights_fit
 from app.registry.attempts import Hold
 from app.registry.checkpoints import find_checkpoint
@@ -24,14 +31,14 @@ from app.registry.datasets import get_dataset
 from app.registry.jobs import get_job
 from app.registry.tables import Checkpoint, Job
 from app.settings import Settings, get_settings
-from app.storage import Storage
+from app.storage import Storage, open_storage
 from worker import exits
 from worker.assemble import Assembly, assemble
 from worker.chart import draw_charts
-from worker.device import memory_in_use
+from worker.device import list_versions, memory_in_use
 from worker.ppo.allocator import keep_freed_memory
 from worker.ppo.progress import Progress
-from worker.process import StopFlag, configure_logs, die_with_parent
+from worker.process import StopFlag, die_with_parent
 from worker.record import HoldLost, Recorder
 from worker.save import load_checkpoint
 
@@ -69,10 +76,12 @@ class TrainingRun:
 
     def execute(self) -> int:
         """Run the attempt and return the process's exit code."""
-        self.storage = Storage(self.settings.artifacts_dir)
+        self.storage = open_storage(self.settings)
         job = self._read(lambda session: get_job(session, self.hold.job_id))
+        bind_ids(request_id=job.request_id, attempt=job.attempt)
         self.recorder = Recorder(self.database, self.storage, job, self.hold, self.settings.lease_seconds)
         try:
+            self.recorder.note_versions(list_versions())
             self._prepare(job)
             return self._train()
         except HoldLost:
@@ -101,7 +110,8 @@ class TrainingRun:
 
     def _load(self, dataset: PlannedDataset) -> Bars:
         file_sha256 = self._read(lambda session: get_dataset(session, dataset.id).file_sha256)
-        bars = load_bars(self.storage.path(file_sha256))
+        with self.storage.local_copy(file_sha256) as path:
+            bars = load_bars(path)
         if bars.sha256 != dataset.sha256:
             raise TrainingFailed(
                 f"the stored bars of {dataset.name} are not those that the job was submitted for"
@@ -111,7 +121,7 @@ class TrainingRun:
     def _continue_from(self, checkpoint_id: str) -> None:
         """Resume bit by bit where an earlier attempt stopped."""
         checkpoint = self._find(checkpoint_id)
-        contents = load_checkpoint(self.storage.path(checkpoint.sha256))
+        contents = self._load_checkpoint(checkpoint)
         check_weights_fit(contents.get("feature_schema"), self.assembly.plan.schema, checkpoint.id)
         trainer, used = self.assembly.trainer, contents["config"]["num_minibatches"]
         if trainer.config.oom_retry and used != trainer.config.num_minibatches:
@@ -124,7 +134,7 @@ class TrainingRun:
     def _start_from(self, id_or_alias: str) -> None:
         """Begin a new run with another checkpoint's weights."""
         checkpoint = self._find(id_or_alias)
-        contents = load_checkpoint(self.storage.path(checkpoint.sha256))
+        contents = self._load_checkpoint(checkpoint)
         check_weights_fit(contents.get("feature_schema"), self.assembly.plan.schema, checkpoint.id)
         try:
             self.assembly.trainer.network.load_state_dict(contents["policy_state_dict"])
@@ -133,6 +143,10 @@ class TrainingRun:
             raise InvalidConfig(detail, hint="GET /checkpoints/diff says what differs") from error
         self.recorder.parent_id = checkpoint.id
         self.recorder.note("weights loaded", checkpoint=checkpoint.id)
+
+    def _load_checkpoint(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        with self.storage.local_copy(checkpoint.sha256) as path:
+            return load_checkpoint(path)
 
     def _find(self, id_or_alias: str) -> Checkpoint:
         return self._read(lambda session: find_checkpoint(session, id_or_alias))
@@ -198,14 +212,16 @@ class TrainingRun:
         return by_updates or time.monotonic() - self._kept_at >= self.settings.checkpoint_every_seconds
 
     def _keep_if_disk_allows(self) -> None:
-        """A full disk costs this checkpoint, not the attempt: the one before stays, and the next is tried when due."""
+        """A full disk, or a store that is away for long, costs this checkpoint, not the attempt: the one before stays."""
         try:
             self._keep("periodic")
+        except StoreUnavailable as error:
+            self.recorder.note("checkpoint not kept: the artifact store does not take it", error=error.detail)
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            self._note_kept()
             self.recorder.note("checkpoint not written: the disk is full", error=str(error.strerror))
+        self._note_kept()  # the next one is tried when it is due
 
     def _keep(self, kind: str) -> None:
         trainer = self.assembly.trainer
@@ -218,7 +234,7 @@ class TrainingRun:
     def _finish(self) -> None:
         """Evaluate first: the final checkpoint's row carries its figures, of several datasets the means."""
         evaluations = self._evaluate()
-        metrics = _summarise(list(evaluations.values()))
+        metrics = mean_figures(list(evaluations.values()))
         self._draw()
         self.recorder.finish(
             self.assembly.contents(),
@@ -257,20 +273,6 @@ class TrainingRun:
             self.recorder.note("the evaluation's picture was not drawn", error=repr(error))
 
 
-def _summarise(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, float | None]]:
-    """Sharpe ratio and return by span: of the one dataset, or the mean over all."""
-    spans = [[each.spans[place].policy for each in evaluations] for place in range(len(evaluations[0].spans))]
-    return {
-        span.name: {
-            "sharpe": fmean(sharpes)
-            if (sharpes := [p.sharpe for p in each if p.sharpe is not None])
-            else None,
-            "return": fmean(performance.total_return for performance in each),
-        }
-        for span, each in zip(evaluations[0].spans, spans, strict=True)
-    }
-
-
 def progress_pause(elapsed: float) -> float:
     """Seconds between two progress records of a run that has lasted so long."""
     return min(PROGRESS_SECONDS_MAX, max(PROGRESS_SECONDS, elapsed / PROGRESS_RECORDS))
@@ -281,10 +283,12 @@ def main(job_id: str, fence: int, supervisor: int) -> int:
     if not die_with_parent(supervisor):
         return exits.DONE
     keep_freed_memory()
-    configure_logs()
+    settings = get_settings()
+    # To the worker's own output: what it writes to stderr is its last words, which the supervisor reads.
+    configure_logs(settings, "trainer", lambda: sys.stdout)
+    bind_ids(job_id=job_id, fence=fence)
     stop = StopFlag()
     stop.listen()
-    settings = get_settings()
     database = Database(settings.database_url)
     try:
         return TrainingRun(settings, database, Hold(job_id, fence), stop).execute()

@@ -20,9 +20,11 @@ import structlog
 
 from app.errors import Unavailable
 from app.jobs.lifecycle import Desired, Outcome
+from app.logs import bind_ids
 from app.registry.attempts import (
+    Claim,
     Hold,
-    claim_job,
+    expire_job,
     holds_job,
     interrupt_job,
     lose_attempt,
@@ -30,8 +32,10 @@ from app.registry.attempts import (
     stop_job,
     wanted_of,
 )
+from app.registry.claims import Seat, claim_next
 from app.registry.database import Database, Session
 from app.registry.events import record_event
+from app.registry.jobs import request_of
 from app.settings import Settings
 from worker import exits
 
@@ -60,22 +64,34 @@ def probe_device() -> dict[str, Any]:
     return described
 
 
-def supervise_job(job_id: str, worker: str, settings: Settings) -> None:
-    """Run one attempt from claim to end; does nothing where there is nothing to claim."""
+def supervise_next(seat: Seat, settings: Settings) -> None:
+    """Run one attempt at the job that is next for this worker; does nothing where none waits."""
     database = Database(settings.database_url)
     try:
-        with database.write() as session:
-            claim = claim_job(session, job_id, worker, settings.lease_seconds)
+        claim = _claim(database, seat, settings)
         if claim is None:
-            log.info("nothing to claim", job_id=job_id)
+            log.info("nothing to claim")
             return
+        log.info("job claimed", resume_from=claim.resume_from)
         with tempfile.TemporaryFile() as errors:
             trainer = start_trainer(claim.hold, settings, errors)
-            watch = Watch(database, claim.hold, settings, trainer)
+            watch = Watch(database, claim.hold, settings, trainer, claim.seconds_left)
             watch.until_end()
             settle(database, claim.hold, watch, _tail(errors))
+            log.info("attempt ended", exit_code=trainer.returncode, killed=watch.killed)
     finally:
         database.close()
+
+
+def _claim(database: Database, seat: Seat, settings: Settings) -> Claim | None:
+    bind_ids(worker=seat.worker)
+    with database.write() as session:
+        claim = claim_next(session, seat, settings.lease_seconds)
+        if claim is not None:
+            job_id = claim.hold.job_id
+            bind_ids(job_id=job_id, request_id=request_of(session, job_id))
+            bind_ids(attempt=claim.attempt, fence=claim.hold.fence)
+    return claim
 
 
 def start_trainer(hold: Hold, settings: Settings, errors: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -97,10 +113,14 @@ class Watch:
     hold: Hold
     settings: Settings
     trainer: subprocess.Popen[bytes]
+    seconds_left: float | None = None
+    """How long it may run; None for no limit."""
     cancelled: bool = False
+    expired: bool = False
     lost: bool = False
     killed: bool = False
     _asked_at: float | None = None
+    _began_at: float = field(default_factory=time.monotonic)
     _beat_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -112,7 +132,8 @@ class Watch:
         """Return once the trainer has ended, by itself or because it had to."""
         while self._still_runs():
             now = time.monotonic()
-            if _stopping[0]:
+            self.expired |= self.seconds_left is not None and now - self._began_at >= self.seconds_left
+            if _stopping[0] or self.expired:
                 self._ask_to_stop()
             self._look_at_job(renew=now - self._beat_at >= self.settings.heartbeat_seconds)
             if self._asked_at is not None and now - self._asked_at > self.settings.cancel_grace_seconds:
@@ -174,12 +195,16 @@ def _settle(session: Session, hold: Hold, watch: Watch, tail: str) -> None:
         return
     if watch.cancelled:
         stop_job(session, hold, f"cancelled: {describe_stop(watch)}")
+    elif watch.expired:
+        expire_job(session, hold, describe_stop(watch))
     elif watch.asked:
         interrupt_job(session, hold, f"the worker was asked to stop: {describe_stop(watch)}")
     else:
         for line in last_words(tail):
             record_event(session, hold.job_id, "log", {"message": line})
-        lose_attempt(session, hold, Outcome.CRASHED, describe_crash(watch.trainer.returncode, tail))
+        reason = describe_crash(watch.trainer.returncode, tail)
+        log.error("the trainer died", reason=reason)
+        lose_attempt(session, hold, Outcome.CRASHED, reason)
 
 
 def describe_stop(watch: Watch) -> str:

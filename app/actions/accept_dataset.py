@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
+from app.access import LOCAL, Caller
 from app.actions.check_dataset import check_dataset
+from app.actions.check_quota import check_upload_quota
 from app.market.bars import Bars
 from app.market.chart import draw_chart
 from app.market.declarations import Declarations
@@ -27,23 +29,27 @@ def accept_dataset(  # noqa: PLR0913 - the service's three parts come first
     declarations: Declarations,
     source: str = "",
     licence: str = "",
+    caller: Caller = LOCAL,
 ) -> Dataset:
     """Register the bars of an upload; the same bars under the same name give the dataset that is there.
 
-    Raises InvalidDataset with every finding, LimitExceeded for a file that is too large.
+    Raises InvalidDataset with every finding, LimitExceeded for a file that is too large, QuotaExceeded (the caller's).
     """
     bars = check_dataset(storage, settings, upload, declarations)
     with database.read() as session:
-        twin = find_twin(session, name, bars.sha256)
+        twin = find_twin(session, name, bars.sha256, caller.key_id)
     if twin is not None:
         return twin
     with storage.receive() as canonical:
         bars.write(canonical)
         stored = hash_file(canonical)
+        with database.read() as session:  # before the bytes are kept; again where the row is added
+            check_upload_quota(session, settings, caller.key_id, stored.bytes)
         storage.adopt(canonical, stored)
     row = _describe(bars, name, stored.sha256)
-    row.source, row.licence = source, licence
+    row.source, row.licence, row.bytes, row.key_id = source, licence, stored.bytes, caller.key_id
     with database.write() as session:
+        check_upload_quota(session, settings, caller.key_id, stored.bytes)
         return add_dataset(session, row)
 
 

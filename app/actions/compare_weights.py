@@ -8,7 +8,7 @@ from typing import Any
 
 from app.actions.compare_checkpoints import report_of
 from app.checkpoint.weights_child import WeightsLimits, compare_weights
-from app.errors import CaliperError, Unavailable
+from app.errors import CaliperError, StoreUnavailable, Unavailable
 from app.registry.checkpoints import find_checkpoint
 from app.registry.database import Database
 from app.registry.tables import WeightsDiff
@@ -104,8 +104,13 @@ def _compare(database: Database, storage: Storage, claimed: WeightsDiff, hold: _
         with database.read() as session:
             rows = [find_checkpoint(session, name) for name in (claimed.left_id, claimed.right_id)]
         reports = (report_of(rows[0]), report_of(rows[1]))
-        left, right = (storage.path(row.sha256) for row in rows)
-        return {"result": compare_weights(left, right, reports, LIMITS, hold.keep).plain()}
+        with (
+            storage.local_copy(rows[0].sha256, hold.keep) as left,
+            storage.local_copy(rows[1].sha256, hold.keep) as right,
+        ):
+            return {"result": compare_weights(left, right, reports, LIMITS, hold.keep).plain()}
+    except StoreUnavailable as error:
+        return {"error": error.problem()}
     except Unavailable:  # the registry is away, which says nothing of the files
         raise
     except CaliperError as error:

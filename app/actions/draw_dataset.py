@@ -16,7 +16,8 @@ def draw_dataset(database: Database, storage: Storage, id_or_name: str) -> str:
         dataset = find_dataset(session, id_or_name)
         if dataset.chart_svg is not None:
             return dataset.chart_svg
-    chart = draw_chart(load_bars(storage.path(dataset.file_sha256)), dataset.name)
+    with storage.local_copy(dataset.file_sha256) as path:
+        chart = draw_chart(load_bars(path), dataset.name)
     with database.write() as session:
         keep_chart(session, dataset.id, chart)
     return chart

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from app.checkpoint.report import CheckpointReport
 from app.errors import UnreadableCheckpoint
@@ -10,7 +9,7 @@ from app.export.pieces import Export
 from app.export.plan import plan_export
 from app.registry.checkpoints import find_checkpoint
 from app.registry.database import Database
-from app.storage import Storage
+from app.storage import ReadAhead, Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +20,15 @@ class PlannedExport:
     """Id of the checkpoint."""
     sha256: str
     """Hash of its file."""
-    path: Path
+    storage: Storage
     """Where its file lies."""
     export: Export
     """The plan."""
 
     def blocks(self) -> Iterator[bytes]:
         """The export's bytes. Raises UnreadableCheckpoint where the stored file turns out to be damaged."""
-        with self.path.open("rb", buffering=0) as file:
-            yield from self.export.blocks(file.fileno())
+        with self.storage.ranges(self.sha256) as file:
+            yield from self.export.blocks(ReadAhead(file.read, file.size))
 
 
 def export_checkpoint(database: Database, storage: Storage, id_or_alias: str, kind: str) -> PlannedExport:
@@ -43,7 +42,6 @@ def export_checkpoint(database: Database, storage: Storage, id_or_alias: str, ki
     if not row.report:
         raise UnreadableCheckpoint("nothing is known of what is in this file", hint="upload it again")
     report = replace(CheckpointReport.from_plain(dict(row.report)), sha256=row.sha256)
-    path = storage.path(row.sha256)
-    with path.open("rb", buffering=0) as file:
+    with storage.ranges(row.sha256) as file:
         export = plan_export(report, file, kind)
-    return PlannedExport(row.id, row.sha256, path, export)
+    return PlannedExport(row.id, row.sha256, storage, export)

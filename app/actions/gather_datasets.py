@@ -45,7 +45,7 @@ def find_datasets(session: Session, spec: JobSpec) -> tuple[Dataset, ...]:
 
 def load_datasets(storage: Storage, rows: Sequence[Dataset]) -> tuple[Gathered, ...]:
     """The rows with their bars, from the storage."""
-    return tuple(Gathered(row, load_bars(storage.path(row.file_sha256))) for row in rows)
+    return tuple(Gathered(row, _load(storage, row)) for row in rows)
 
 
 def choose_schema(spec: JobSpec, gathered: Sequence[Gathered]) -> tuple[FeatureSchema, dict[str, str]]:
@@ -71,6 +71,11 @@ def plan_datasets(spec: JobSpec, gathered: Sequence[Gathered]) -> tuple[PlannedD
         for each in gathered
         if (row := each.row)
     )
+
+
+def _load(storage: Storage, row: Dataset) -> Bars:
+    with storage.local_copy(row.file_sha256) as path:
+        return load_bars(path)
 
 
 def _shared_columns(spec: JobSpec, gathered: Sequence[Gathered]) -> tuple[str, ...]:

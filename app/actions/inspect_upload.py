@@ -57,12 +57,20 @@ def read_file(
 
     A report that is kept has the hashes of a normaliser's statistics: what it is compared by later.
     """
-    sandbox = SandboxLimits(
+    report = inspect_in_child(
+        path,
+        sandbox=sandbox_limits(settings),
+        name=name,
+        with_sha256=False,
+        with_statistics=with_statistics,
+    )
+    return ReadUpload(path, stored, replace(report, sha256=stored.sha256))
+
+
+def sandbox_limits(settings: Settings) -> SandboxLimits:
+    """What one reading may use."""
+    return SandboxLimits(
         max_memory_bytes=settings.inspect_memory_bytes,
         max_cpu_seconds=int(settings.inspect_cpu_seconds),
         max_wall_seconds=settings.inspect_timeout_seconds,
     )
-    report = inspect_in_child(
-        path, sandbox=sandbox, name=name, with_sha256=False, with_statistics=with_statistics
-    )
-    return ReadUpload(path, stored, replace(report, sha256=stored.sha256))

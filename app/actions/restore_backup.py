@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.actions.backup_container import REGISTRY, Manifest, reading
+from app.actions.recognise_storage import use_storage
 from app.errors import Conflict, InvalidInput
+from app.registry.artifact_store import known_store
 from app.registry.copies import check_copy, files_needed, settle_restored
 from app.registry.database import Database, migrate
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import Storage, open_storage
 
 OBJECT = re.compile(r"objects/([0-9a-f]{2})/([0-9a-f]{62})")
 NO_LIMIT = 1 << 62
@@ -33,7 +35,7 @@ def restore_backup(settings: Settings, source: Path) -> Restored:
     without a backup, InvalidInput for one that is damaged or incomplete.
     """
     place = _registry_place(settings)
-    storage = Storage(settings.artifacts_dir)
+    storage = open_storage(settings)
     with storage.receive() as path, reading(source) as (manifest, files):
         copy = path.parent / REGISTRY
         _take(storage, copy, manifest, files)
@@ -91,6 +93,19 @@ def _settle(storage: Storage, copy: Path, manifest: Manifest) -> int:
                     f"the backup lacks {len(missing)} files that its registry names",
                     hint="use another backup",
                 )
-            return settle_restored(session)
+            requeued = settle_restored(session)
+        _join(database, storage)
+        return requeued
     finally:
         database.close()
+
+
+def _join(database: Database, storage: Storage) -> None:
+    """Let the registry know the storage that its files were restored to, unless that is another registry's."""
+    with database.read() as session:
+        known = known_store(session)
+    mark = storage.read_mark()
+    if mark is not None and (known is None or mark != known.mark):
+        hint = "restore into an empty folder, or below another prefix of the store"
+        raise Conflict(f"{storage.address} belongs to another registry", hint=hint)
+    use_storage(database, storage)

@@ -51,7 +51,7 @@ def find_chart(database: Database, storage: Storage, job_id: str, dataset: str |
         raise NotFound(f"job {job.id} was not judged on {dataset!r}", hint=hint, pointer="dataset")
     if wanted[0].chart_sha256 is None:
         raise NotFound(f"the chart of job {job.id} is not drawn yet", hint="ask again shortly")
-    storage.path(wanted[0].chart_sha256)  # raises NotFound where the bytes are gone
+    storage.find(wanted[0].chart_sha256)  # raises NotFound where the bytes are gone
     return wanted[0].chart_sha256
 
 
@@ -107,8 +107,13 @@ def _describe_group(session: Session, storage: Storage, job: Job, dataset_id: st
 def _join(
     storage: Storage, rows: Mapping[int, JobEvaluation], evaluations: Mapping[int, Evaluation]
 ) -> JoinedFolds:
-    parts = [SpanReturns.load(storage.path(rows[fold].returns_sha256)) for fold in evaluations]
+    parts = [_load_returns(storage, rows[fold].returns_sha256) for fold in evaluations]
     return join_folds(parts, _bars_per_year(next(iter(evaluations.values()))))
+
+
+def _load_returns(storage: Storage, sha256: str) -> SpanReturns:
+    with storage.local_copy(sha256) as path:
+        return SpanReturns.load(path)
 
 
 def _bars_per_year(evaluation: Evaluation) -> float:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from app.actions.explain_wait import Standing, explain_wait, read_standing
 from app.errors import Unavailable
+from app.jobs.fair_share import Waiter
 from app.network.shape import DOCUMENTED
-from app.network.tiers import TIERS
 from app.queue import Queue
-from app.registry.database import Database
-from app.registry.queue_state import Held, Waiting, running_jobs, waiting_jobs
-from app.registry.workers import live_workers
+from app.registry.database import Database, Session
+from app.registry.queue_state import Held, Waiting, line_of, running_jobs, show_waiting
 from app.settings import Settings
 
 SHOWN_WAITING = 50
@@ -52,6 +52,8 @@ class WaitingJob:
     """Its name."""
     place: int
     """Its place in the tier's queue; 1 is next."""
+    priority: int
+    """Its priority; higher goes first."""
     since: datetime
     """When it was queued, or queued again."""
     why: str
@@ -71,7 +73,7 @@ class TierQueue:
     queue: str
     """Name of its queue."""
     workers: int
-    """Live workers that consume it."""
+    """Live workers that take its jobs, of a larger tier too."""
     running: tuple[RunningJob, ...]
     """What they run, the longest running first."""
     waiting_count: int
@@ -96,42 +98,13 @@ def show_queue(database: Database, queue: Queue, settings: Settings) -> QueueSta
     """The state of all queues; a broker that does not answer is told, not raised."""
     broker = _ask_broker(queue)
     with database.read() as session:
-        running, waiting = running_jobs(session), waiting_jobs(session)
-        alive = [worker.queue for worker in live_workers(session, settings.lease_seconds)]
-    served = [tier for tier in TIERS if settings.queue_name(tier) in alive]
-    tiers = []
-    for tier in TIERS:
-        name = settings.queue_name(tier)
-        held = [each for each in running if each.job.queue == name]
-        lined_up = [each for each in waiting if each.job.queue == name]
-        counts = Counts(alive.count(name), len(held), broker, tuple(served))
-        tiers.append(_describe_tier(tier, name, held, lined_up, counts))
-    return QueueState(broker=broker, tiers=tuple(tiers))
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a waiting job's reason depends on."""
-
-    workers: int
-    running: int
-    broker: str
-    served: tuple[str, ...]
-    """Tiers that have a worker."""
-
-
-def explain_wait(tier: str, place: int, counts: Counts) -> str:
-    """Why the job at this place of a tier's queue does not run yet."""
-    if counts.workers == 0:
-        others = f"; tiers with one: {', '.join(counts.served)}" if counts.served else ""
-        return f"no worker consumes the {tier} queue{others}"
-    if counts.broker != "ok":
-        return "the broker that wakes the workers does not answer; the job starts once it does"
-    if place <= counts.workers - counts.running:
-        return "a worker of its tier is free and about to take it"
-    ahead = [f"{counts.running} running"] if counts.running else []
-    ahead += [f"{place - 1} waiting"] if place > 1 else []
-    return f"behind {' and '.join(ahead)} on this tier"
+        running = running_jobs(session)
+        standings = read_standing(session, settings, broker)
+        tiers = tuple(
+            _describe_tier(session, settings.queue_name(tier), standing, running)
+            for tier, standing in standings.items()
+        )
+    return QueueState(broker=broker, tiers=tiers)
 
 
 def view_running(held: Held) -> RunningJob:
@@ -155,30 +128,31 @@ def _ask_broker(queue: Queue) -> str:
     return "ok"
 
 
-def _describe_tier(
-    tier: str, name: str, held: Sequence[Held], waiting: Sequence[Waiting], counts: Counts
-) -> TierQueue:
+def _describe_tier(session: Session, name: str, standing: Standing, running: Sequence[Held]) -> TierQueue:
+    line = line_of(session, name)
+    places = {waiter.job_id: place for place, waiter in enumerate(line, start=1)}
     return TierQueue(
-        tier=tier,
+        tier=standing.tier,
         queue=name,
-        workers=counts.workers,
-        running=tuple(view_running(each) for each in held),
-        waiting_count=len(waiting),
+        workers=standing.workers,
+        running=tuple(view_running(held) for held in running if held.job.queue == name),
+        waiting_count=len(line),
         waiting=tuple(
-            _view_waiting(each, place, explain_wait(tier, place, counts))
-            for place, each in enumerate(waiting[:SHOWN_WAITING], start=1)
+            _view_waiting(each, places[each.job.id], standing, line)
+            for each in show_waiting(session, line[:SHOWN_WAITING])
         ),
     )
 
 
-def _view_waiting(waiting: Waiting, place: int, why: str) -> WaitingJob:
+def _view_waiting(waiting: Waiting, place: int, standing: Standing, line: Sequence[Waiter]) -> WaitingJob:
     last = waiting.last_attempt
     ended = f"{last.outcome}: {last.reason}".removesuffix(": ") if last and last.outcome else ""
     return WaitingJob(
         job_id=waiting.job.id,
         name=waiting.job.name,
         place=place,
+        priority=waiting.job.priority,
         since=waiting.since,
-        why=why,
+        why=explain_wait(standing, line, place, waiting.job.plan_version),
         last_attempt=ended,
     )

@@ -16,4 +16,6 @@ def split_dataset(
     """
     with database.read() as session:
         file_sha256 = find_dataset(session, id_or_name).file_sha256
-    return report_splits(load_bars(storage.path(file_sha256)), lookback, folds)
+    with storage.local_copy(file_sha256) as path:
+        bars = load_bars(path)
+    return report_splits(bars, lookback, folds)

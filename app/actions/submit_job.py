@@ -7,8 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from app.access import LOCAL, Caller, Role
 from app.actions.check_memory import check_memory
+from app.actions.check_quota import check_job_quota
 from app.actions.check_walk_forward import check_same_run
+from app.actions.choose_tier import Candidate, candidate_tiers
 from app.actions.find_speed import Speed, find_speed
 from app.actions.gather_datasets import (
     Gathered,
@@ -17,7 +20,7 @@ from app.actions.gather_datasets import (
     load_datasets,
     plan_datasets,
 )
-from app.errors import InvalidConfig
+from app.errors import Forbidden, InvalidConfig
 from app.jobs.choices import explain_choices
 from app.jobs.lifecycle import State
 from app.jobs.plan import TrainingPlan
@@ -26,17 +29,17 @@ from app.market.mismatch import check_weights_fit
 from app.network.auto_config import ResolvedConfig, resolve_config
 from app.network.config import PPOConfig
 from app.network.estimate import estimate
-from app.network.tiers import TIERS, Tier, find_tier
+from app.network.memory.run_memory import run_memory
+from app.network.tiers import Tier
 from app.registry.checkpoints import find_checkpoint
-from app.registry.database import Database, Session, new_id
+from app.registry.database import Database, new_id
 from app.registry.datasets import find_dataset
 from app.registry.evaluations import group_jobs
-from app.registry.idempotency import bind, recall
+from app.registry.idempotency import bind, recall, scope_of
 from app.registry.jobs import add_job, get_job
 from app.registry.tables import Job
-from app.registry.workers import live_workers
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import open_storage
 
 SCOPE = "jobs"
 
@@ -45,6 +48,9 @@ SHOWN_NAMES = 3
 
 MAX_NAME = 200
 """Longest name of a job, as its column has it."""
+
+LATER_FIELDS: Mapping[str, Any] = {"priority": 0, "max_hours": None}
+"""Fields of a spec that the first release had not, with their defaults."""
 
 _SPEC = TypeAdapter(JobSpec)
 
@@ -58,22 +64,35 @@ class Submitted:
 
 
 def submit_job(
-    database: Database, settings: Settings, spec: JobSpec, *, idempotency_key: str | None = None
+    database: Database,
+    settings: Settings,
+    spec: JobSpec,
+    *,
+    idempotency_key: str | None = None,
+    request_id: str | None = None,
+    caller: Caller = LOCAL,
 ) -> Submitted:
     """Accept a training job; its checkpoint's size is known to the byte from here on.
 
+    `request_id`: what the log lines of the request carry, and those of worker and trainer then too.
+
     Raises NotFound (dataset, checkpoint), InvalidConfig (a setting), InvalidDataset (too few bars),
-    DoesNotFit (the tier's smallest card), IdempotencyMismatch, Conflict (a walk-forward group of other runs).
+    DoesNotFit (the tier's smallest card), IdempotencyMismatch, Conflict (a walk-forward group of other runs),
+    QuotaExceeded (the caller's), Forbidden (a raised priority).
     """
-    body_sha256 = hashlib.sha256(_SPEC.dump_json(spec)).hexdigest()
-    if idempotency_key is not None and (twin := _recall(database, idempotency_key, body_sha256)):
+    scope = scope_of(SCOPE, caller.key_id)
+    check_priority(caller, spec.priority)
+    body_sha256 = hash_spec(spec)
+    if idempotency_key is not None and (twin := _recall(database, scope, idempotency_key, body_sha256)):
         return Submitted(twin, created=False)
     job = resolve_job(database, settings, spec)
+    job.request_id, job.key_id = request_id, caller.key_id
     with database.write() as session:
         if idempotency_key is not None:
-            holder = bind(session, SCOPE, idempotency_key, body_sha256, job.id)
+            holder = bind(session, scope, idempotency_key, body_sha256, job.id)
             if holder != job.id:
                 return Submitted(get_job(session, holder), created=False)
+        check_job_quota(session, settings, caller.key_id)
         used = TrainingPlan.from_plain(job.id, job.config).dataset_ids
         for dataset_id in used:
             find_dataset(session, dataset_id)  # it may have been deleted meanwhile
@@ -82,46 +101,73 @@ def submit_job(
         return Submitted(add_job(session, job, used), created=True)
 
 
+def hash_spec(spec: JobSpec) -> str:
+    """What an Idempotency-Key is bound to: the same in every release for a spec that all of them know.
+
+    So fields that came later than the first release are left out while they hold their default.
+    """
+    later = {name for name in LATER_FIELDS if getattr(spec, name) == LATER_FIELDS[name]}
+    return hashlib.sha256(_SPEC.dump_json(spec, exclude=later)).hexdigest()
+
+
+def check_priority(caller: Caller, priority: int) -> None:
+    """Raise Forbidden where somebody who is no admin would go before all others."""
+    if priority > 0 and caller.role is not Role.ADMIN:
+        raise Forbidden(
+            f"priority {priority} is above that of other keys' jobs",
+            hint="0 and below are everybody's; an admin's key may raise it",
+            pointer="priority",
+        )
+
+
 def resolve_job(database: Database, settings: Settings, spec: JobSpec) -> Job:
     """The job that the spec describes, not yet registered; raises as `submit_job`."""
     with database.read() as session:
         datasets = find_datasets(session, spec)
-        tier, tier_reason, card_bytes = _choose_tier(session, settings, spec)
-        speed = find_speed(session, tier, settings.lease_seconds)
+        candidates = candidate_tiers(session, settings, spec)
         start = find_checkpoint(session, spec.initial_checkpoint) if spec.initial_checkpoint else None
-    resolved = _resolve_config(spec, tier)
-    gathered = load_datasets(Storage(settings.artifacts_dir), datasets)
-    plan, reasons = _plan(new_id("job"), spec, tier, resolved.config, gathered)
+    gathered = load_datasets(open_storage(settings), datasets)
+    chosen = _route(spec, candidates, gathered)
+    tier, plan = chosen.candidate.tier, chosen.plan
     if start is not None:
         check_weights_fit(start.report.get("feature_schema"), plan.schema, start.id)
-    check_memory(spec, plan, card_bytes, lambda patched: _resolve_config(patched, tier).config)
-    reasons = {**explain_choices(spec), **resolved.reasons, **reasons, "tier": tier_reason}
-    return _describe(plan, spec, settings, reasons, speed)
-
-
-def _recall(database: Database, key: str, body_sha256: str) -> Job | None:
     with database.read() as session:
-        job_id = recall(session, SCOPE, key, body_sha256)
+        speed = find_speed(session, tier, settings.lease_seconds)
+    return _describe(plan, spec, settings, {**explain_choices(spec), **chosen.reasons}, speed)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A job's plan for one tier, and the reasons for all that it holds."""
+
+    candidate: Candidate
+    plan: TrainingPlan
+    reasons: Mapping[str, str]
+
+
+def _route(spec: JobSpec, candidates: Sequence[Candidate], gathered: Sequence[Gathered]) -> Route:
+    """The first tier that holds the run; raises DoesNotFit of the one with the most memory where none does."""
+    routes, job_id = [], new_id("job")
+    for candidate in candidates:
+        resolved = _resolve_config(spec, candidate.tier)
+        plan, reasons = _plan(job_id, spec, candidate.tier, resolved.config, gathered)
+        needed = run_memory(plan.shape, plan.ppo, plan.run_plan).total_bytes
+        why = {**resolved.reasons, **reasons, "tier": candidate.reason(needed)}
+        routes.append(Route(candidate, plan, why))
+        if needed <= candidate.card_bytes:
+            return routes[-1]
+    best = max(routes, key=lambda route: route.candidate.card_bytes)
+    tier = best.candidate.tier
+    check_memory(
+        spec, best.plan, best.candidate.card_bytes, lambda patched: _resolve_config(patched, tier).config
+    )
+    return best
+
+
+def _recall(database: Database, scope: str, key: str, body_sha256: str) -> Job | None:
+    with database.read() as session:
+        job_id = recall(session, scope, key, body_sha256)
         return None if job_id is None else get_job(session, job_id)
-
-
-def _choose_tier(session: Session, settings: Settings, spec: JobSpec) -> tuple[Tier, str, int]:
-    """The tier, why, and the bytes of its smallest card here: a live worker's, else the nominal one."""
-    workers = live_workers(session, settings.lease_seconds)
-    alive = {worker.tier for worker in workers}
-    if spec.tier is not None:
-        tier, reason = find_tier(spec.tier), "asked for"
-    elif alive:
-        tier = next(tier for tier in TIERS.values() if tier.name in alive)
-        reason = f"the strongest tier with a live worker ({len(workers)} alive)"
-    else:
-        tier, reason = (
-            find_tier(settings.default_tier or "cpu"),
-            "the service's default; no worker is alive yet",
-        )
-    nominal = settings.cpu_memory_bytes if tier.name == "cpu" else tier.smallest_bytes
-    known = [int(worker.device.get("total_bytes", nominal)) for worker in workers if worker.tier == tier.name]
-    return tier, reason, min([nominal, *known])
 
 
 def _resolve_config(spec: JobSpec, tier: Tier) -> ResolvedConfig:
@@ -180,6 +226,8 @@ def _describe(
         state=str(State.QUEUED),
         walk_forward=spec.walk_forward,
         max_attempts=spec.max_attempts or settings.max_attempts,
+        priority=spec.priority,
+        max_seconds=None if spec.max_hours is None else spec.max_hours * 3600,
     )
 
 

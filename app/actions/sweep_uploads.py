@@ -1,9 +1,5 @@
 """Give up uploads that nobody goes on with."""
 
-from collections.abc import Iterable
-
-from app.actions.continue_upload import lock_file
-from app.errors import Conflict
 from app.registry.database import Database
 from app.registry.uploads import drop_uploads, expired_uploads, expiry, renew_uploads
 from app.settings import Settings
@@ -24,26 +20,13 @@ def sweep_uploads(database: Database, storage: Storage, settings: Settings) -> i
     with database.read() as session:
         expired = [upload.id for upload in expired_uploads(session)]
     if expired:
-        written = _written_to(storage, expired)
+        written = [upload_id for upload_id in expired if storage.uploads.is_written_to(upload_id)]
         dropped = [upload_id for upload_id in expired if upload_id not in written]
         for upload_id in dropped:
-            storage.waiting(upload_id).unlink(missing_ok=True)
+            storage.uploads.drop(upload_id)
         with database.write() as session:
             drop_uploads(session, dropped)
             renew_uploads(session, written, expiry(settings.upload_ttl_seconds))
         expired = dropped
     storage.sweep(max(FORGOTTEN_AFTER_SECONDS, 2 * settings.upload_ttl_seconds))
     return len(expired)
-
-
-def _written_to(storage: Storage, upload_ids: Iterable[str]) -> list[str]:
-    """Those whose file a request holds."""
-    held: list[str] = []
-    for upload_id in upload_ids:
-        path = storage.waiting(upload_id)
-        try:
-            if path.exists():
-                lock_file(path).close()
-        except Conflict:
-            held.append(upload_id)
-    return held

@@ -1,10 +1,11 @@
-"""Let go of what long ended jobs need no more: points between the kept ones, then their logs."""
+"""Let go of what long ended jobs need no more: points between the kept ones, then their logs; and of the old audit."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.registry.audit import drop_entries
 from app.registry.database import Database, Session
 from app.registry.retention import (
     Tidied,
@@ -44,6 +45,8 @@ class TidyCount:
     """Progress events."""
     log_lines: int = 0
     """Lines of logs."""
+    audit: int = 0
+    """Entries of the audit."""
 
 
 def tidy_registry(
@@ -60,6 +63,8 @@ def tidy_registry(
     present = now or utc_now()
     deadline = None if turn_seconds is None else time.monotonic() + turn_seconds
     count = TidyCount()
+    old = present - timedelta(days=settings.keep_audit_days)
+    count.audit = _repeat(database, lambda session, most: drop_entries(session, old, most))
     for level, days in ((Tidied.POINTS, settings.keep_points_days), (Tidied.LOGS, settings.keep_logs_days)):
         before = present - timedelta(days=days)
         while job_ids := _due(database, level, before):

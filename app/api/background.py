@@ -1,6 +1,7 @@
 """Actions that the API process repeats: the relay of messages, the sweep of the queue, that of uploads."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -27,7 +28,17 @@ class Repeated:
         self._woken = threading.Event()
         self._stopping = False
         self._silent = False
+        self.turns = 0
+        """Turns that ended well."""
+        self.failures = 0
+        """Turns that did not."""
+        self._ended_well_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"caliper-{name}", daemon=True)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last turn that ended well, or since this was made."""
+        return time.monotonic() - self._ended_well_at
 
     def start(self) -> None:
         """Begin; the first turn comes at once."""
@@ -56,9 +67,13 @@ class Repeated:
             if not self._silent:
                 log.warning("waiting for a part of the service", loop=self.name, error=error.detail)
             self._silent = True
+            self.failures += 1
         except Exception:
             log.exception("a turn failed", loop=self.name)
+            self.failures += 1
         else:
+            self.turns += 1
+            self._ended_well_at = time.monotonic()
             if self._silent:
                 log.info("the part of the service answers again", loop=self.name)
             self._silent = False

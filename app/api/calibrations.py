@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Response
 
 from app.actions.keep_calibration import keep_calibration
 from app.api.calibration_example import CALIBRATION, CALIBRATION_DETAIL, MEASURED
@@ -11,6 +11,7 @@ from app.api.dependencies import PRINTABLE, Cursor, Limit, ServiceParts
 from app.api.examples import answers, page_of
 from app.api.operation import Operation
 from app.api.page import Page, make_page
+from app.api.selection import Selected, Selection, selection_of
 from app.errors import LimitExceeded, NotFound, Unavailable
 from app.network.timing.calibration import Calibration
 from app.registry.calibrations import find_calibration, list_calibrations
@@ -59,15 +60,16 @@ async def add_calibration(
 def show_calibrations(
     parts: ServiceParts,
     limit: Limit,
+    shown: Annotated[Selection[CalibrationView], Depends(selection_of(CalibrationView))],
     cursor: Cursor = None,
     device: Annotated[
         str | None, Query(max_length=200, pattern=PRINTABLE, description="Only those of this device.")
     ] = None,
-) -> Page[CalibrationView]:
+) -> Page[CalibrationView | Selected]:
     """All measurements of all devices, the newest entries first."""
     with parts.database.read() as session:
         rows = list_calibrations(session, limit=limit + 1, before=cursor, device=device)
-    return make_page(rows, limit, view_calibration)
+    return shown.of_page(make_page(rows, limit, view_calibration))
 
 
 @router.get(

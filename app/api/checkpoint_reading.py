@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.actions.compare_checkpoints import compare_checkpoints, compare_uploads
+from app.actions.inspect_stored import inspect_stored
 from app.actions.inspect_upload import inspect_upload
 from app.api import weights_diffs
 from app.api.checkpoints import UploadedCheckpoint, UploadName, shown_name
-from app.api.dependencies import PRINTABLE, ServiceParts
+from app.api.dependencies import PRINTABLE, CheckpointId, ServiceParts
 from app.api.examples import answers
 from app.api.operation import Operation
 from app.checkpoint.diff import CheckpointDiff
@@ -36,6 +37,21 @@ async def inspect(parts: ServiceParts, file: UploadedCheckpoint, name: UploadNam
     """
     shown = name or shown_name(file)
     return await parts.read_upload(inspect_upload, parts.storage, parts.settings, file.file, name=shown)
+
+
+@router.get(
+    "/checkpoints/{checkpoint_id}/inspection",
+    summary="Inspect a registered checkpoint anew",
+    responses=answers(REPORT_EXAMPLE, NotFound, UnreadableCheckpoint, LimitExceeded, Unavailable),
+)
+async def inspect_registered(parts: ServiceParts, checkpoint_id: CheckpointId) -> CheckpointReport:
+    """What today's reader sees in the stored file; `report` of the checkpoint is what was seen when it was taken in.
+
+    Its header and pickles are read by ranges, not the weights: a few kilobytes, also of a file in a store.
+    """
+    return await parts.read_upload(
+        inspect_stored, parts.database, parts.storage, parts.settings, checkpoint_id
+    )
 
 
 @router.get(

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Body, Depends, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Body, Depends, File, Form, Response, UploadFile
 from pydantic import Field
 
 from app.actions.accept_checkpoint import accept_checkpoint, accept_parts
@@ -12,17 +12,40 @@ from app.actions.discard_checkpoint import discard_checkpoint
 from app.actions.label_checkpoint import label_checkpoint
 from app.api import upload_parts
 from app.api.checkpoint_view import CheckpointDetail, CheckpointView, detail_checkpoint, view_checkpoints
-from app.api.dependencies import PRINTABLE, CheckpointId, Cursor, IdempotencyKey, Limit, Parts, ServiceParts
+from app.api.dependencies import (
+    PRINTABLE,
+    AskedBy,
+    CheckpointId,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    Parts,
+    ServiceParts,
+)
 from app.api.examples import CHECKPOINT, CHECKPOINT_DETAIL, answers, page_of
+from app.api.filters import (
+    Filters,
+    Hash,
+    Metric,
+    MetricMax,
+    MetricMin,
+    ObsDim,
+    PartOfName,
+    Widths,
+    exact,
+    given_filters,
+)
 from app.api.operation import Operation
 from app.api.page import Page
 from app.api.problems import responses
+from app.api.selection import Selected, Selection, selection_of
 from app.errors import (
     Conflict,
     IdempotencyMismatch,
     InvalidInput,
     LimitExceeded,
     NotFound,
+    QuotaExceeded,
     Unavailable,
     UnreadableCheckpoint,
 )
@@ -34,8 +57,6 @@ router.include_router(upload_parts.router)
 router.include_router(upload_parts.parts_router)
 
 MOST_LABELS = 50
-METRIC = r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$"
-"""Name of a measured value, or its path: names with dots between them."""
 UploadedCheckpoint = Annotated[
     UploadFile, File(description="A torch file, a safetensors file, or a stable-baselines3 archive.")
 ]
@@ -69,10 +90,6 @@ STORED_HEADERS = {
 }
 
 
-def _exact(description: str) -> Any:
-    return Query(max_length=200, pattern=PRINTABLE, description=description)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointLabels:
     """What PATCH may change; what is left out stays as it is."""
@@ -87,63 +104,37 @@ class CheckpointLabels:
     """All aliases that it shall have; one that pointed elsewhere moves here."""
 
 
-Widths = Annotated[
-    str | None,
-    Query(pattern=r"^\d{1,7}(,\d{1,7}){0,15}$", description="The trunk's widths.", examples=["512,256,128"]),
-]
-ObsDim = Annotated[int | None, Query(ge=1, le=10_000_000, description="Length of an observation.")]
-Hash = Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$", description="Hash of the file.")]
-Metric = Annotated[
-    str | None,
-    Query(
-        pattern=METRIC,
-        max_length=200,
-        description="A value that was measured when it was saved: one that has it, by its path.",
-        examples=["test.sharpe"],
-    ),
-]
-
-
-def _bound(description: str) -> Any:
-    return Query(allow_inf_nan=False, description=description)
-
-
 async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
     hidden_dims: Widths = None,
     obs_dim: ObsDim = None,
-    producer: Annotated[str | None, _exact("Software that wrote it.")] = None,
-    kind: Annotated[str | None, _exact("`uploaded`, `periodic`, `final`, …")] = None,
-    job: Annotated[str | None, _exact("Id of the job that made it.")] = None,
-    tag: Annotated[str | None, _exact("A word put on it.")] = None,
-    alias: Annotated[str | None, _exact("A name that points to it alone.")] = None,
-    name: Annotated[str | None, _exact("A part of its name, in any case.")] = None,
+    producer: Annotated[str | None, exact("Software that wrote it.")] = None,
+    kind: Annotated[str | None, exact("`uploaded`, `periodic`, `final`, …")] = None,
+    job: Annotated[str | None, exact("Id of the job that made it.")] = None,
+    tag: Annotated[str | None, exact("A word put on it.")] = None,
+    alias: Annotated[str | None, exact("A name that points to it alone.")] = None,
+    name: PartOfName = None,
     sha256: Hash = None,
     metric: Metric = None,
-    metric_min: Annotated[float | None, _bound("The least that `metric` may be.")] = None,
-    metric_max: Annotated[float | None, _bound("The most that `metric` may be.")] = None,
-) -> dict[str, str | int | float]:
+    metric_min: MetricMin = None,
+    metric_max: MetricMax = None,
+) -> Filters:
     """What listed checkpoints must have."""
-    if metric is None and (metric_min is not None or metric_max is not None):
-        raise InvalidInput(
-            "metric_min and metric_max bound a metric, and none is named",
-            hint="give metric too, e.g. metric=test.sharpe",
-            pointer="metric",
-        )
-    given = {
-        "hidden_dims": hidden_dims,
-        "obs_dim": obs_dim,
-        "producer": producer,
-        "kind": kind,
-        "job_id": job,
-        "tag": tag,
-        "alias": alias,
-        "name": name,
-        "sha256": sha256,
-        "metric": metric,
-        "metric_min": metric_min,
-        "metric_max": metric_max,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    return given_filters(
+        {
+            "hidden_dims": hidden_dims,
+            "obs_dim": obs_dim,
+            "producer": producer,
+            "kind": kind,
+            "job_id": job,
+            "tag": tag,
+            "alias": alias,
+            "name": name,
+            "sha256": sha256,
+            "metric": metric,
+            "metric_min": metric_min,
+            "metric_max": metric_max,
+        }
+    )
 
 
 @router.post(
@@ -152,13 +143,15 @@ async def read_filters(  # noqa: PLR0913, PLR0917 - one parameter per filter
     summary="Store a checkpoint",
     responses=answers(
         CHECKPOINT_DETAIL,
-        *(UnreadableCheckpoint, LimitExceeded, IdempotencyMismatch, Conflict, NotFound, Unavailable),
+        *(UnreadableCheckpoint, LimitExceeded, IdempotencyMismatch, Conflict),
+        *(NotFound, QuotaExceeded, Unavailable),
         status=201,
         headers=STORED_HEADERS,
     ),
 )
 async def store_checkpoint(  # noqa: PLR0913, PLR0917 - one parameter per form field
     parts: ServiceParts,
+    asked_by: AskedBy,
     response: Response,
     file: UploadedCheckpoint | None = None,
     upload: FinishedUpload = None,
@@ -174,6 +167,7 @@ async def store_checkpoint(  # noqa: PLR0913, PLR0917 - one parameter per form f
     file is stored with its findings; what is no checkpoint at all is refused.
     """
     shared: dict[str, Any] = {"tags": tags or (), "idempotency_key": idempotency_key, "sha256": sha256}
+    shared["caller"] = asked_by
     service = (parts.database, parts.storage, parts.settings)
     if (file is None) == (upload is None):
         raise InvalidInput("give either file or upload", hint="one of the two", pointer="file")
@@ -192,14 +186,15 @@ async def store_checkpoint(  # noqa: PLR0913, PLR0917 - one parameter per form f
 def show_checkpoints(
     parts: ServiceParts,
     limit: Limit,
-    filters: Annotated[dict[str, str | int | float], Depends(read_filters)],
+    filters: Annotated[Filters, Depends(read_filters)],
+    shown: Annotated[Selection[CheckpointView], Depends(selection_of(CheckpointView))],
     cursor: Cursor = None,
-) -> Page[CheckpointView]:
+) -> Page[CheckpointView | Selected]:
     """Checkpoints that are not deleted and match all filters, the newest first."""
     with parts.database.read() as session:
         rows = list_checkpoints(session, limit=limit + 1, before=cursor, filters=filters)
         views = view_checkpoints(session, rows[:limit])
-    return Page(views, views[-1].id if len(rows) > limit else None)
+    return shown.of_page(Page(views, views[-1].id if len(rows) > limit else None))
 
 
 @router.get(
@@ -219,6 +214,7 @@ def show_checkpoint(parts: ServiceParts, checkpoint_id: CheckpointId) -> Checkpo
 )
 def label(
     parts: ServiceParts,
+    asked_by: AskedBy,
     checkpoint_id: CheckpointId,
     labels: Annotated[
         CheckpointLabels,
@@ -226,7 +222,7 @@ def label(
     ],
 ) -> CheckpointDetail:
     """Replace name, tags or aliases; what is left out stays. An alias moves here from where it pointed."""
-    row = label_checkpoint(parts.database, checkpoint_id, **asdict(labels))
+    row = label_checkpoint(parts.database, checkpoint_id, **asdict(labels), caller=asked_by)
     return _detail(parts, row.id)
 
 
@@ -236,9 +232,9 @@ def label(
     summary="Delete a checkpoint",
     responses=responses(NotFound, Unavailable),
 )
-def delete_checkpoint(parts: ServiceParts, checkpoint_id: CheckpointId) -> None:
+def delete_checkpoint(parts: ServiceParts, asked_by: AskedBy, checkpoint_id: CheckpointId) -> None:
     """Forget a checkpoint and free its aliases; its bytes go once no other checkpoint needs them."""
-    discard_checkpoint(parts.database, parts.storage, checkpoint_id)
+    discard_checkpoint(parts.database, parts.storage, checkpoint_id, asked_by)
 
 
 def shown_name(file: UploadFile) -> str:

@@ -9,14 +9,15 @@ from app.actions.discard_dataset import discard_dataset
 from app.actions.draw_dataset import draw_dataset
 from app.actions.split_dataset import split_dataset
 from app.api.dataset_view import DatasetView
-from app.api.dependencies import PRINTABLE, Cursor, DatasetId, Limit, ServiceParts
+from app.api.dependencies import PRINTABLE, AskedBy, Cursor, DatasetId, Limit, ServiceParts
 from app.api.examples import DATASET, SPLITS, answers, page_of
 from app.api.operation import DatasetOperation
 from app.api.page import Page, make_page
 from app.api.parameters import fields_as
 from app.api.problems import responses
 from app.api.rows import view_row
-from app.errors import InvalidDataset, LimitExceeded, NotFound, Unavailable
+from app.api.selection import Selected, Selection, selection_of
+from app.errors import InvalidDataset, LimitExceeded, NotFound, QuotaExceeded, Unavailable
 from app.market.declarations import Declarations
 from app.market.report import DatasetReport
 from app.market.schema import MAX_LOOKBACK
@@ -59,10 +60,11 @@ async def read_origin(
     "/datasets",
     status_code=201,
     summary="Upload bars",
-    responses=answers(DATASET, InvalidDataset, LimitExceeded, Unavailable, status=201),
+    responses=answers(DATASET, InvalidDataset, LimitExceeded, QuotaExceeded, Unavailable, status=201),
 )
-async def upload_dataset(
+async def upload_dataset(  # noqa: PLR0913, PLR0917 - one parameter per form field
     parts: ServiceParts,
+    asked_by: AskedBy,
     response: Response,
     file: Annotated[
         UploadFile, File(description="CSV or Parquet of bars; CSV may be packed as .gz or .zip.")
@@ -83,6 +85,7 @@ async def upload_dataset(
         file.file,
         name=name,
         declarations=Declarations(**declared),
+        caller=asked_by,
         **origin,
     )
     response.headers["Location"] = f"/datasets/{row.id}"
@@ -90,11 +93,16 @@ async def upload_dataset(
 
 
 @router.get("/datasets", summary="List datasets", responses=answers(page_of(DATASET), Unavailable))
-def show_datasets(parts: ServiceParts, limit: Limit, cursor: Cursor = None) -> Page[DatasetView]:
+def show_datasets(
+    parts: ServiceParts,
+    limit: Limit,
+    shown: Annotated[Selection[DatasetView], Depends(selection_of(DatasetView))],
+    cursor: Cursor = None,
+) -> Page[DatasetView | Selected]:
     """Datasets that are not deleted, the newest first."""
     with parts.database.read() as session:
         rows = list_datasets(session, limit=limit + 1, before=cursor)
-    return make_page(rows, limit, view_dataset)
+    return shown.of_page(make_page(rows, limit, view_dataset))
 
 
 @router.get(
@@ -147,9 +155,9 @@ def show_splits(
     summary="Delete a dataset",
     responses=responses(NotFound, Unavailable),
 )
-def delete_dataset(parts: ServiceParts, dataset_id: DatasetId) -> None:
+def delete_dataset(parts: ServiceParts, asked_by: AskedBy, dataset_id: DatasetId) -> None:
     """Hide a dataset from new jobs; jobs that trained on it keep their row, and can no longer be resumed."""
-    discard_dataset(parts.database, dataset_id)
+    discard_dataset(parts.database, dataset_id, asked_by)
 
 
 def view_dataset(row: Dataset) -> DatasetView:

@@ -8,9 +8,16 @@ from typing import Annotated, TypeVar
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Path, Query, Request
 
+from app.access import Caller
+from app.actions.prove_consumption import ConsumptionProof
+from app.actions.verify_key import HINT
 from app.api.background import Repeated
+from app.api.callers import caller_of
+from app.api.guard import Gate
+from app.api.job_feed import JobFeeds
 from app.api.kept_answers import KeptAnswers
 from app.api.measurements import RequestMeasurements
+from app.errors import Unauthenticated
 from app.queue import Queue
 from app.registry.database import Database
 from app.settings import Settings
@@ -36,13 +43,31 @@ class Parts:
     artifact_sweep: Repeated
     reaper: Repeated
     tidy: Repeated
+    proof: ConsumptionProof
+    prover: Repeated
     reads: CapacityLimiter
     measurements: RequestMeasurements
     answers: KeptAnswers
+    feeds: JobFeeds
+    gate: Gate
+
+    @property
+    def loops(self) -> tuple[Repeated, ...]:
+        """What this process repeats, in the order in which it starts."""
+        return (
+            self.relay,
+            self.sweep,
+            self.upload_sweep,
+            self.artifact_sweep,
+            self.reaper,
+            self.tidy,
+            self.prover,
+        )
 
     async def read_upload(self, action: Callable[..., Answer], /, *args: object, **kwargs: object) -> Answer:
         """Run an action on an upload in a thread, few at a time, so that the other threads stay free."""
-        return await to_thread.run_sync(partial(action, *args, **kwargs), limiter=self.reads)
+        with self.measurements.reading():
+            return await to_thread.run_sync(partial(action, *args, **kwargs), limiter=self.reads)
 
     async def in_thread(self, action: Callable[..., Answer], /, *args: object) -> Answer:
         """Run something that waits, in one of the usual threads."""
@@ -55,6 +80,14 @@ async def get_parts(request: Request) -> Parts:
     return parts
 
 
+async def get_caller(request: Request) -> Caller:
+    """Who sent the request."""
+    caller = caller_of(request.scope)
+    if caller is None:
+        raise Unauthenticated("nobody let this request in", hint=HINT)
+    return caller
+
+
 async def get_limit(
     parts: Annotated[Parts, Depends(get_parts)],
     limit: Annotated[int, Query(ge=1, le=1_000, description="Most items of the page.")] = 50,
@@ -64,6 +97,7 @@ async def get_limit(
 
 
 ServiceParts = Annotated[Parts, Depends(get_parts)]
+AskedBy = Annotated[Caller, Depends(get_caller)]
 Limit = Annotated[int, Depends(get_limit)]
 Cursor = Annotated[
     str | None,

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 
 from app.actions.show_evaluation import find_chart, show_evaluation
 from app.api.checkpoint_file import holds_tag
@@ -89,7 +89,7 @@ def show_evaluation_page(parts: ServiceParts, job_id: JobId) -> HTMLResponse:
 @router.get(
     "/jobs/{job_id}/evaluation.png",
     summary="Show a job's evaluation as a picture",
-    response_class=FileResponse,
+    response_class=Response,
     responses=PICTURE_RESPONSES,
 )
 def show_evaluation_picture(
@@ -100,4 +100,5 @@ def show_evaluation_picture(
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, no-cache"}
     if if_none_match is not None and holds_tag(if_none_match, sha256):
         return Response(status_code=304, headers=headers)
-    return FileResponse(parts.storage.path(sha256), headers=headers, media_type="image/png")
+    with parts.storage.local_copy(sha256) as path:
+        return Response(path.read_bytes(), headers=headers, media_type="image/png")

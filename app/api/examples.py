@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from app.api.problems import responses
 from app.errors import CaliperError
+from app.jobs.protocol import MESSAGE_VERSION, PLAN_VERSION
 from app.network.config import PPOConfig
 from app.network.estimate import Estimate, estimate
 from app.network.shape import NetworkShape
@@ -110,6 +111,7 @@ JOB: dict[str, Any] = {
     "obs_dim": 5300,
     "hidden_dims": list(DIMS),
     "tier": "high",
+    "priority": 0,
     "predicted_bytes": SIZED.disk.checkpoint.bytes,
     "attempt": 1,
     "failures": 0,
@@ -125,6 +127,8 @@ JOB: dict[str, Any] = {
 JOB_DETAIL = {
     **JOB,
     "queue": "caliper.high",
+    "waiting": None,
+    "used_seconds": 0.0,
     "spec": {
         "dataset": "googl-daily",
         "total_timesteps": 1_000_000,
@@ -134,11 +138,12 @@ JOB_DETAIL = {
     },
     "config": {"ppo": {"hidden_dims": list(DIMS), "learning_rate": 0.00025}},
     "reasons": {
-        "tier": "the strongest tier with a live worker (1 alive)",
+        "tier": "the smallest tier with a live worker that holds it: the run takes 3.12 of 40.00 GB",
         "hidden_dims": "the tier's network",
     },
     "estimate": {"parameters": SIZED.parameters},
     "resume_from": None,
+    "request_id": "nightly-42",
     "attempts": [
         {
             "number": 1,
@@ -149,6 +154,12 @@ JOB_DETAIL = {
             "ended_at": None,
             "outcome": None,
             "reason": "",
+            "versions": {
+                "caliper": "0.1.0",
+                "commit": "33cc768e" + "0" * 32,
+                "python": "3.11.9",
+                "torch": "2.13.0",
+            },
         }
     ],
     "checkpoints": [CHECKPOINT],
@@ -167,6 +178,11 @@ WORKER: dict[str, Any] = {
     "id": "caliper@gpu-1",
     "tier": "high",
     "queue": "caliper.high",
+    "queues": ["caliper.high"],
+    "state": "ready",
+    "protocol": MESSAGE_VERSION,
+    "plan_version": PLAN_VERSION,
+    "outdated": False,
     "device": {"name": "NVIDIA L40S", "total_bytes": 47_708_110_848},
     "versions": {"torch": "2.13.0"},
     "started_at": EARLIER,
@@ -187,8 +203,9 @@ QUEUE: dict[str, Any] = {
                     "job_id": "job_019ab3c5aae04f6a7b8c9d",
                     "name": "googl-daily 1024,512,256",
                     "place": 1,
+                    "priority": 0,
                     "since": LATER,
-                    "why": "behind 1 running on this tier",
+                    "why": "tier high: 1 worker, busy; next in line",
                     "last_attempt": "",
                 }
             ],

@@ -2,22 +2,23 @@
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import anyio
 import structlog
-from anyio import to_thread
+from anyio import fail_after, move_on_after
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.sse import format_sse_event
 from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api.dependencies import JobId, ServiceParts
+from app.api.job_feed import JobFeed, JobFeeds
+from app.api.job_news import BATCH, News, format_event
 from app.api.operation import Operation
 from app.api.problems import responses
 from app.errors import NotFound, Unavailable
-from app.jobs.lifecycle import ENDED
 from app.registry.database import Database
 from app.registry.events import events_after
 from app.registry.jobs import get_job
@@ -25,16 +26,15 @@ from app.registry.tables import Event
 
 router = APIRouter(tags=["jobs"], route_class=Operation)
 
-BATCH = 500
-"""Events read at once."""
-POLL_SECONDS = 0.5
-"""Time between two looks for news."""
 HEARTBEAT_SECONDS = 15.0
 """Longest silence; proxies close a stream that says nothing."""
+STALLED_SECONDS = 60.0
+"""How long a follower may leave what it was sent unread before its place is given to another."""
 LOGGED = ("log", "state")
 """Kinds of events that make the log."""
 MOST_TAIL = 10_000
 """Most lines of a log's end that may be asked for."""
+HEARTBEAT = format_sse_event(comment="still here")
 RETRY_MILLISECONDS = 2_000
 """When a client that lost the stream may come back."""
 
@@ -52,17 +52,50 @@ data: {"attempt": 1, "at": "2026-11-23T09:00:02+00:00", "state": "running", "wor
 id: 2
 
 """
+STREAM: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "description": "One event of the stream.",
+        "properties": {
+            "event": {"type": "string", "description": "Its kind."},
+            "id": {"type": "string", "pattern": "^[0-9]+$", "description": "Its number."},
+            "data": {"type": "string", "description": "What it says, as JSON: `attempt`, `at` and more."},
+        },
+        "required": ["data"],
+    },
+    "example": EXAMPLE,
+}
 LOG_EXAMPLE = '2026-11-23T09:00:02Z  attempt 1  state running (worker="caliper@gpu-1")\n'
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """Events not yet seen, and whether the job has ended with them."""
+class EventStream(StreamingResponse):
+    """A job's events as they come; holds one of the places for followers while it is sent."""
 
-    events: Sequence[Event]
-    ended: bool
+    def __init__(self, feeds: JobFeeds, job_id: str, seen: int, first: News) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__((), headers=headers, media_type="text/event-stream")
+        self._feeds, self._job_id, self._seen, self._first = feeds, job_id, seen, first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what is known and then the news; raises Unavailable before anything is sent where it is full."""
+        newest = self._first.events[-1].seq if self._first.events else self._seen
+        with self._feeds.follow(self._job_id, newest) as feed:
+            self.body_iterator = stream_news(self._feeds, feed, newest, self._first)
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        """As every stream, but a client that reads nothing for STALLED_SECONDS is let go."""
+
+        async def send_in_time(message: Message) -> None:
+            with fail_after(STALLED_SECONDS):
+                await send(message)
+
+        try:
+            await super().stream_response(send_in_time)
+        except TimeoutError:
+            log.info("a follower no longer reads", job_id=self._job_id)
 
 
 @router.get(
@@ -70,7 +103,7 @@ class News:
     summary="Follow a job",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}},
+        200: {"description": "The events.", "content": {"text/event-stream": STREAM}},
         204: {"description": "The job has ended and there is nothing new: do not come back."},
         **responses(NotFound, Unavailable),
     },
@@ -82,13 +115,12 @@ async def follow_job(
 
     Kinds are `state`, `progress`, `checkpoint`, `log` and `cancel`; ids count without holes.
     """
+    parts.feeds.require_room()
     seen = max(after or 0, last_event_id or 0)
-    news = await to_thread.run_sync(read_news, parts.database, job_id, seen)
+    news = await parts.feeds.read(job_id, seen)
     if news.ended and not news.events:
         return Response(status_code=204)
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    stream = stream_news(parts.database, job_id, seen)
-    return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+    return EventStream(parts.feeds, job_id, seen, news)
 
 
 @router.get(
@@ -116,43 +148,24 @@ def read_log(
     return StreamingResponse(lines, media_type="text/plain")
 
 
-async def stream_news(database: Database, job_id: str, seen: int) -> AsyncIterator[bytes]:
-    """The stream's bytes; asks the registry in a thread, so that the loop never waits for it."""
-    yield format_sse_event(retry=RETRY_MILLISECONDS)
-    quiet = 0.0
-    while True:
-        try:
-            news = await to_thread.run_sync(read_news, database, job_id, seen)
-        except Unavailable as error:
-            log.warning("the event stream waits for the registry", job_id=job_id, error=error.detail)
-            news = News([], ended=False)
-        for event in news.events:
-            yield format_sse_event(
-                event=event.kind, id=str(event.seq), data_str=json.dumps(event_data(event))
-            )
-            seen = event.seq
-        if news.ended:
-            return
-        quiet = 0.0 if news.events else quiet + POLL_SECONDS
-        if quiet >= HEARTBEAT_SECONDS:
-            yield format_sse_event(comment="still here")
-            quiet = 0.0
-        if len(news.events) < BATCH:
-            await anyio.sleep(POLL_SECONDS)
+async def stream_news(feeds: JobFeeds, feed: JobFeed, seen: int, first: News) -> AsyncIterator[bytes]:
+    """The stream's bytes: what was read at first, which ends with `seen`, and from then on what the feed tells."""
+    yield format_sse_event(retry=RETRY_MILLISECONDS) + b"".join(map(format_event, first.events))
+    ended = first.ended
+    while not ended:
+        changed, ended = feed.changed, feed.ended
+        told = await feeds.after(feed, seen)
+        if told:
+            seen, ended = told[-1].seq, False  # there may be more
+            yield b"".join(each.text for each in told)
+        elif not ended and not await _comes_in_time(changed):
+            yield HEARTBEAT
 
 
-def read_news(database: Database, job_id: str, seen: int) -> News:
-    """The events above `seen`; ended where the job is and these are its last. Raises NotFound."""
-    with database.read() as session:
-        job = get_job(session, job_id)
-        events = events_after(session, job_id, seen, BATCH)
-    last = events[-1].seq if events else seen
-    return News(events, ended=job.state in ENDED and last >= job.last_event)
-
-
-def event_data(event: Event) -> dict[str, Any]:
-    """What an event says, with its attempt and time."""
-    return {"attempt": event.attempt, "at": event.created_at.isoformat(), **event.data}
+async def _comes_in_time(news: anyio.Event) -> bool:
+    with move_on_after(HEARTBEAT_SECONDS):
+        await news.wait()
+    return news.is_set()
 
 
 def log_lines(database: Database, job_id: str) -> Iterator[str]:

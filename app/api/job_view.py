@@ -41,6 +41,9 @@ class AttemptView:
     """How it ended; null while it runs."""
     reason: str
     """Why it ended."""
+    versions: dict[str, Any] | None
+    """What ran it: Caliper, the `commit` of its source where that is known, Python, torch; null before its trainer
+    began, and of an older worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,8 @@ class JobView:
     """Widths of the trunk's layers."""
     tier: str
     """The GPU tier."""
+    priority: int
+    """Of the jobs that wait for its tier those of the highest are taken first."""
     predicted_bytes: int
     """Exact size that its checkpoints will have."""
     attempt: int
@@ -99,6 +104,10 @@ class JobDetail(JobView):
 
     queue: str
     """The queue of its tier."""
+    waiting: str | None
+    """Why it waits, in words; null where it does not."""
+    used_seconds: float
+    """How long ended attempts have held it since its user last queued it; counted against `max_hours`."""
     spec: dict[str, Any]
     """What was asked for."""
     config: dict[str, Any]
@@ -109,6 +118,8 @@ class JobDetail(JobView):
     """Sizes on disk and in memory, as GET /estimate answers."""
     resume_from: str | None
     """The checkpoint that the next attempt goes on from."""
+    request_id: str | None
+    """Id of the request that submitted it, as the log lines of API, worker and trainer about it carry it."""
     attempts: list[AttemptView]
     """Its attempts, first to last."""
     checkpoints: list[CheckpointView]
@@ -122,8 +133,8 @@ def view_job(row: Job) -> JobView:
     return view_row(row, JobView, **_words(row))
 
 
-def detail_job(session: Session, row: Job) -> JobDetail:
-    """All that is known of one job."""
+def detail_job(session: Session, row: Job, waiting: str | None) -> JobDetail:
+    """All that is known of one job; `waiting` says why it waits."""
     checkpoints = list_checkpoints(session, limit=SHOWN_CHECKPOINTS, filters={"job_id": row.id})
     return view_row(
         row,
@@ -131,6 +142,7 @@ def detail_job(session: Session, row: Job) -> JobDetail:
         **_words(row),
         attempts=[_view_attempt(attempt) for attempt in list_attempts(session, row.id)],
         checkpoints=view_checkpoints(session, checkpoints),
+        waiting=waiting,
         links=_links(row.id) if is_evaluated(session, row.id) else {},
     )
 

@@ -30,15 +30,21 @@ class KeptAnswers:
     def __init__(self) -> None:
         self._by_query: OrderedDict[bytes, KeptAnswer] = OrderedDict()
         self._bytes = 0
+        self.hits = 0
+        """Times that an answer was found."""
+        self.misses = 0
+        """Times that none was."""
 
     def find(self, query: bytes) -> KeptAnswer | None:
         """The answer to this very query, unless it has become too old."""
         kept = self._by_query.get(query)
-        if kept is None:
-            return None
-        if time.monotonic() - kept.kept_at > MAX_AGE_SECONDS:
+        if kept is not None and time.monotonic() - kept.kept_at > MAX_AGE_SECONDS:
             self._drop(query)
+            kept = None
+        if kept is None:
+            self.misses += 1
             return None
+        self.hits += 1
         self._by_query.move_to_end(query)
         return kept
 

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.callers import require_role
 from app.api.problems import suggest
 from app.api.uploads import LimitedRequest
 from app.errors import CaliperError, InvalidInput
@@ -28,6 +29,7 @@ class Operation(APIRoute):
         fields = names_of(self.dependant, "body_params")
 
         async def handle_checked(request: Request) -> Response:
+            require_role(request.scope, self.path)
             check_known("query parameter", request.query_params, queries)
             settings = request.app.state.parts.settings
             limited = LimitedRequest(

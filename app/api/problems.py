@@ -11,18 +11,43 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, get_args
 
 import structlog
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import CaliperError, InvalidInput
+from app.api.allowed import allowed_methods
+from app.api.request_ids import HEADER
+from app.api.security_headers import SECURITY_HEADERS
+from app.errors import (
+    CaliperError,
+    CrossOrigin,
+    Forbidden,
+    InvalidInput,
+    KeysRequired,
+    TooManyRequests,
+    TooSlow,
+    Unauthenticated,
+    Unavailable,
+    UnknownHost,
+)
+from app.logs import current_request_id
 from app.network.shape import DOCUMENTED
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 MAX_ERRORS = 50
 """Most breaches that one problem lists."""
+
+AT_THE_GATE: tuple[type[CaliperError], ...] = (
+    *(Unauthenticated, Forbidden, CrossOrigin, KeysRequired, TooSlow, UnknownHost, TooManyRequests),
+    Unavailable,
+)
+"""Errors of every operation: what is said before it is asked at all."""
+
+RENAMED = {414: "URI Too Long"}
+"""Phrases that Python's versions have under two names; a code is for programs and stays."""
 
 log = structlog.get_logger()
 
@@ -63,27 +88,44 @@ class Problem:
     """Name of the parameter or field at fault."""
     errors: tuple[Breach, ...] = field(default=())
     """All values that are not allowed, where there are several."""
+    request_id: str = ""
+    """The request's id, as in the X-Request-ID header and in the service's log."""
 
 
 def responses(*errors: type[CaliperError]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of an operation's errors, by status; InvalidInput and CaliperError come with every one."""
+    """The OpenAPI entries of an operation's errors, by status; some come with every one."""
     by_status: dict[int | str, list[type[CaliperError]]] = {}
-    documented: tuple[type[CaliperError], ...] = (InvalidInput, *errors, CaliperError)
+    documented: tuple[type[CaliperError], ...] = (InvalidInput, *errors, *AT_THE_GATE, CaliperError)
     for error in dict.fromkeys(documented):
         by_status.setdefault(error.status, []).append(error)
     return {status: _document(found) for status, found in by_status.items()}
 
 
 def answer_problem(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """The response that carries a problem document."""
-    content = json.dumps(_finite(problem), allow_nan=False, default=str)
-    return Response(content, problem["status"], headers, MEDIA_TYPE)
+    """The response that carries a problem document, with the request's id where there is one."""
+    request_id = current_request_id()
+    named = {"request_id": request_id} if request_id else {}
+    content = json.dumps({**_finite(problem), **named}, allow_nan=False, default=str)
+    # An unexpected error is answered outside of the middleware that names answers.
+    header = {HEADER: request_id} if request_id else {}
+    # The same holds for the middleware that adds these.
+    safe = {name: value for name, value in SECURITY_HEADERS.items() if name not in (headers or {})}
+    return Response(content, problem["status"], {**safe, **(headers or {}), **header}, MEDIA_TYPE)
 
 
 def answer_error(error: CaliperError) -> Response:
     """The response to an error of the tree."""
-    headers = {"Retry-After": "5"} if error.status == http.HTTPStatus.SERVICE_UNAVAILABLE else None
-    return answer_problem(error.problem(), headers)
+    return answer_problem(error.problem(), _headers_of(error))
+
+
+def _headers_of(error: CaliperError) -> dict[str, str]:
+    """What HTTP asks for beside some statuses."""
+    return {
+        http.HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="caliper"'},
+        http.HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"},
+        http.HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": str(error.extra.get("retry_after", 1))},
+        http.HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "5"},
+    }.get(http.HTTPStatus(error.status), {})
 
 
 def install_handlers(app: FastAPI) -> None:
@@ -92,6 +134,14 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected)
+
+
+def framework_problem(status: int, detail: str, hint: str = "") -> dict[str, Any]:
+    """The problem document of what is no error of the tree: its code is the status' own name."""
+    phrase = RENAMED.get(status) or http.HTTPStatus(status).phrase
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    members = {"type": f"urn:caliper:error:{code}", "title": phrase, "status": status, "code": code}
+    return {**members, "detail": detail, "hint": hint}
 
 
 def suggest(name: str, known: list[str]) -> str:
@@ -116,20 +166,16 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     return answer_error(refused)
 
 
-async def _on_http_exception(_request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     """What the framework raises itself: an unknown route, a method that the route lacks."""
     assert isinstance(error, HTTPException)
-    phrase = http.HTTPStatus(error.status_code).phrase
-    code = phrase.lower().replace(" ", "_").replace("-", "_")
-    hint = {404: "GET /docs lists the routes", 405: f"allowed: {(error.headers or {}).get('Allow', '')}"}
-    members = {
-        "type": f"urn:caliper:error:{code}",
-        "title": phrase,
-        "status": error.status_code,
-        "code": code,
-    }
-    problem = {**members, "detail": error.detail, "hint": hint.get(error.status_code, "")}
-    return answer_problem(problem, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        document = await to_thread.run_sync(request.app.openapi)  # made once, which takes a while
+        headers["Allow"] = allowed_methods(document, request.url.path, headers.get("Allow", ""))
+    hint = {404: "GET /docs lists the routes", 405: f"allowed: {headers.get('Allow', '')}"}
+    problem = framework_problem(error.status_code, error.detail, hint.get(error.status_code, ""))
+    return answer_problem(problem, headers)
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -16,14 +16,15 @@ from fastapi import APIRouter, Body, Header, Path, Request, Response
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
+from app.access import Caller
 from app.actions.begin_upload import begin_upload
 from app.actions.continue_upload import Part, continue_upload, received_of
 from app.actions.discard_upload import discard_upload
-from app.api.dependencies import PRINTABLE, Parts, ServiceParts
+from app.api.dependencies import PRINTABLE, AskedBy, Parts, ServiceParts
 from app.api.examples import answers
 from app.api.operation import Operation, PartOperation
 from app.api.problems import responses
-from app.errors import Conflict, InvalidInput, LimitExceeded, NotFound, Unavailable
+from app.errors import Conflict, InvalidInput, LimitExceeded, NotFound, QuotaExceeded, Unavailable
 from app.network.shape import DOCUMENTED
 from app.registry.tables import Upload
 from app.registry.uploads import find_upload
@@ -44,7 +45,7 @@ PART_BODY = {
     "requestBody": {
         "description": "The bytes from `Upload-Offset` on, as many as you like; what arrives is kept even "
         "where the connection breaks.",
-        "required": True,
+        "required": False,
         "content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -101,13 +102,14 @@ class UploadView:
     summary="Begin an upload in parts",
     responses=answers(
         {**EXAMPLE, "received": 0},
-        *(LimitExceeded, Unavailable),
+        *(LimitExceeded, QuotaExceeded, Unavailable),
         status=201,
         headers={**HEADERS, "Location": {"description": "The upload's path.", "schema": {"type": "string"}}},
     ),
 )
 def begin(
     parts: ServiceParts,
+    asked_by: AskedBy,
     response: Response,
     request: Annotated[UploadRequest, Body(examples=[{"name": "model.pt", "bytes": 163_726_848}])],
 ) -> UploadView:
@@ -122,6 +124,7 @@ def begin(
         name=request.name,
         size=request.bytes,
         sha256=request.sha256,
+        caller=asked_by,
     )
     response.headers["Location"] = f"/uploads/{upload.id}"
     return _view(upload, received_of(parts.storage, upload), response)
@@ -158,6 +161,7 @@ def show_offset(parts: ServiceParts, response: Response, upload_id: UploadId) ->
 )
 async def receive_part(
     parts: ServiceParts,
+    asked_by: AskedBy,
     request: Request,
     response: Response,
     upload_id: UploadId,
@@ -168,7 +172,8 @@ async def receive_part(
     A part out of order or over bytes that are there is refused with 409, whose `received` says where to go
     on; a part that passes the file's end with 413. Nothing is read into memory beyond a megabyte.
     """
-    async with _opened(parts, upload_id, upload_offset) as part:
+    async with _opened(parts, asked_by, upload_id, upload_offset) as part:
+        await parts.in_thread(part.require_room, _declared_bytes(request))
         try:
             async for block in _blocks(request):
                 await parts.in_thread(part.write, block)
@@ -183,16 +188,16 @@ async def receive_part(
     summary="Give up an upload",
     responses=responses(NotFound, Unavailable),
 )
-def delete_upload(parts: ServiceParts, upload_id: UploadId) -> None:
+def delete_upload(parts: ServiceParts, asked_by: AskedBy, upload_id: UploadId) -> None:
     """Forget an upload and its bytes; a checkpoint that it became stays."""
-    discard_upload(parts.database, parts.storage, upload_id)
+    discard_upload(parts.database, parts.storage, upload_id, asked_by)
 
 
 @asynccontextmanager
-async def _opened(parts: Parts, upload_id: str, offset: int) -> AsyncIterator[Part]:
+async def _opened(parts: Parts, caller: Caller, upload_id: str, offset: int) -> AsyncIterator[Part]:
     """The part, closed even where the service stops in the midst of it."""
     part = await parts.in_thread(
-        continue_upload, parts.database, parts.storage, parts.settings, upload_id, offset
+        continue_upload, parts.database, parts.storage, parts.settings, upload_id, offset, caller
     )
     try:
         yield part
@@ -219,6 +224,12 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
         raise
     if block:
         yield bytes(block)
+
+
+def _declared_bytes(request: Request) -> int:
+    """How long the body says that it is; 0 where it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 def _find(parts: Parts, upload_id: str) -> Upload:

@@ -8,6 +8,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from app.api.plain_numbers import require_numbers
+from app.api.strict_json import read_json
 from app.errors import InvalidInput, LimitExceeded
 from app.settings import MIB, Settings
 from app.storage import INCOMING, Spool
@@ -44,8 +46,17 @@ class LimitedRequest(Request):
         plain = file_limit if is_file else settings.max_body_bytes
         self._limit = MAX_FILES * file_limit + FIELDS_BYTES if multipart else plain
 
+    async def json(self) -> Any:
+        """The body's JSON, read strictly."""
+        value = read_json(await self.body())
+        body = getattr(self.scope.get("route"), "body_field", None)
+        if body is not None:
+            require_numbers(value, body.field_info.annotation)
+        return value
+
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body, as long as it is within the limit."""
+        self._refuse_encodings()
         declared = self.headers.get("content-length", "")
         seen = int(declared) if declared.isdecimal() else 0
         if seen > self._limit:
@@ -68,6 +79,13 @@ class LimitedRequest(Request):
             except MultiPartException as error:
                 raise HTTPException(400, error.message) from error
         return self._form
+
+    def _refuse_encodings(self) -> None:
+        """What is packed would be counted packed and kept packed."""
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity":
+            hint = "send the bytes as they are"
+            raise InvalidInput("the body is packed", hint=hint, pointer="Content-Encoding")
 
     def _refuse(self, seen: int) -> NoReturn:
         raise LimitExceeded(

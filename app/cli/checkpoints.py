@@ -8,10 +8,20 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from app.checkpoint.suffix import suffix_of
 from app.cli import checkpoint_labels, terminal
 from app.cli.completion import complete_jobs
+from app.cli.filters import (
+    Metric,
+    MetricMax,
+    MetricMin,
+    OnlyHidden,
+    OnlyObsDim,
+    PartOfName,
+    join_dims,
+)
 from app.cli.group import CaliperGroup
-from app.cli.options import SERVICE, AsJson, CheckpointId, Limit, Url, connect, parse_dims
+from app.cli.options import SERVICE, AsJson, CheckpointId, Limit, Url, connect
 from app.cli.report import draw_report
 from app.cli.result import describe_sizes, draw_checkpoints
 from app.cli.transfer import TransferProgress
@@ -31,19 +41,20 @@ File = Annotated[
 ]
 
 
-SUFFIXES = {"safetensors": ".safetensors", "sb3_zip": ".zip"}
-"""What a downloaded file's name ends with, by container; .pt otherwise."""
-
-
 @app.command("list")
 def list_checkpoints(  # noqa: PLR0913 - the options of a command
     *,
     job: OfJob = None,
     tag: Annotated[str | None, typer.Option(help="Only checkpoints with this tag.")] = None,
-    hidden: Annotated[str | None, typer.Option(help="Only these trunks, such as 512,256.")] = None,
-    obs_dim: Annotated[int | None, typer.Option(help="Only this length of an observation.")] = None,
+    alias: Annotated[str | None, typer.Option(help="Only the one that this name points to.")] = None,
+    name: PartOfName = None,
+    hidden: OnlyHidden = None,
+    obs_dim: OnlyObsDim = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind: final, periodic, uploaded, …")] = None,
     producer: Annotated[str | None, typer.Option(help="Only files that this software wrote.")] = None,
+    metric: Metric = None,
+    metric_min: MetricMin = None,
+    metric_max: MetricMax = None,
     limit: Limit = 20,
     url: Url = SERVICE,
     as_json: AsJson = False,
@@ -54,14 +65,18 @@ def list_checkpoints(  # noqa: PLR0913 - the options of a command
       caliper checkpoints list --job job_01k… --kind final
       caliper checkpoints list --hidden 512,256,128 --json
     """
-    dims = ",".join(map(str, parse_dims(hidden))) if hidden else None
     filters = {
         "job": job,
         "tag": tag,
-        "hidden_dims": dims,
+        "alias": alias,
+        "name": name,
+        "hidden_dims": join_dims(hidden),
         "obs_dim": obs_dim,
         "kind": kind,
         "producer": producer,
+        "metric": metric,
+        "metric_min": metric_min,
+        "metric_max": metric_max,
     }
     with connect(url) as client:
         found = list(islice(client.checkpoints(**filters), limit))
@@ -112,7 +127,7 @@ def download(
     """
     with connect(url) as client:
         row = client.checkpoint(checkpoint)
-        target = out or Path(row["id"] + SUFFIXES.get(_format(row), ".pt"))
+        target = out or Path(row["id"] + suffix_of(_format(row)))
         with TransferProgress(target.name, "what arrived is kept") as progress:
             path = client.download(row["id"], target, on_progress=progress.show)
     if as_json:

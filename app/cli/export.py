@@ -13,6 +13,7 @@ from app.cli.group import EXIT_ERROR
 from app.cli.inspect import parse_address
 from app.cli.options import AsJson, connect
 from app.errors import InvalidInput
+from app.export.pieces import reads_of
 from app.export.plan import FORMATS, ExportFormat, plan_export
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def write_export(checkpoint: Path, kind: str, target: Path) -> None:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
         try:
             with temporary.open("xb") as file:
-                for block in export.blocks(source.fileno()):
+                for block in export.blocks(reads_of(source.fileno())):
                     file.write(block)
             temporary.replace(target)
         except BaseException:

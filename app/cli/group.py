@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.cli import terminal
+from app.cli.api_key import api_key_option
 from app.client import ServiceError, ServiceUnreachable
 from app.errors import CaliperError
 
@@ -50,6 +51,8 @@ class CaliperGroup(TyperGroup):
         for command in self.commands.values():
             command.help = unwrap(command.help or "")
             asks = any("--url" in parameter.opts for parameter in command.params)
+            if asks and not any("--api-key" in parameter.opts for parameter in command.params):
+                command.params.append(api_key_option())
             if not isinstance(command, TyperGroup) and "xit code" not in command.help:
                 command.epilog = command.epilog or (EXIT_CODES_SERVICE if asks else EXIT_CODES_HERE)
 

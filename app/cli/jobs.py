@@ -8,6 +8,15 @@ import typer
 
 from app.cli import terminal
 from app.cli.completion import complete_datasets, complete_states
+from app.cli.filters import (
+    Metric,
+    MetricMax,
+    MetricMin,
+    OnlyHidden,
+    OnlyObsDim,
+    PartOfName,
+    join_dims,
+)
 from app.cli.group import CaliperGroup
 from app.cli.job_report import draw_report
 from app.cli.options import SERVICE, AsJson, JobId, Limit, Url, connect, url_flag
@@ -42,28 +51,50 @@ OnDataset = Annotated[
 
 
 @app.command("list")
-def list_jobs(
+def list_jobs(  # noqa: PLR0913 - the options of a command
     *,
     state: State = None,
     dataset: OnDataset = None,
+    name: PartOfName = None,
+    tier: Annotated[str | None, typer.Option(help="Only jobs of this GPU tier.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Only jobs of this priority.")] = None,
+    hidden: OnlyHidden = None,
+    obs_dim: OnlyObsDim = None,
+    metric: Metric = None,
+    metric_min: MetricMin = None,
+    metric_max: MetricMax = None,
     limit: Limit = 20,
     url: Url = SERVICE,
     as_json: AsJson = False,
 ) -> None:
-    """Show jobs, the newest first.
+    """Show jobs that match all filters, the newest first.
 
     Examples:
       caliper jobs list --state running
+      caliper jobs list --hidden 512,256,128 --metric test.sharpe --metric-min 1
       caliper jobs list --limit 500 --json
     """
+    filters = {
+        "state": state,
+        "dataset": dataset,
+        "name": name,
+        "tier": tier,
+        "priority": priority,
+        "hidden_dims": join_dims(hidden),
+        "obs_dim": obs_dim,
+        "metric": metric,
+        "metric_min": metric_min,
+        "metric_max": metric_max,
+    }
     with connect(url) as client:
-        jobs = list(islice(client.jobs(state=state, dataset=dataset), limit))
+        jobs = list(islice(client.jobs(**filters), limit))
     if as_json:
         terminal.print_json(jobs)
     elif jobs:
         terminal.show(draw_jobs(jobs))
     else:
-        terminal.say("no jobs; `caliper train` submits one")
+        asked = any(value is not None for value in filters.values())
+        terminal.say("no job matches" if asked else "no jobs; `caliper train` submits one")
 
 
 @app.command("show")

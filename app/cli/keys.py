@@ -41,14 +41,14 @@ def create_command(  # noqa: PLR0913 - one parameter per option
     ] = None,
     open_jobs: Annotated[
         int | None,
-        typer.Option(help="Most jobs that wait or run.", show_default="CALIPER_KEY_OPEN_JOBS", min=0),
+        typer.Option(help="Most jobs that wait or run.", show_default="the service's", min=0),
     ] = None,
     upload_bytes: Annotated[
-        int | None, typer.Option(help="Most bytes stored.", show_default="CALIPER_KEY_UPLOAD_BYTES", min=0)
+        int | None, typer.Option(help="Most bytes stored.", show_default="the service's", min=0)
     ] = None,
     gpu_hours: Annotated[
         float | None,
-        typer.Option(help="Most hours that its jobs may run.", show_default="CALIPER_KEY_GPU_HOURS", min=0),
+        typer.Option(help="Most hours that its jobs may run.", show_default="the service's", min=0),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

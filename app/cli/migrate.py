@@ -11,8 +11,9 @@ def migrate_command(*, as_json: AsJson = False) -> None:
       CALIPER_DATABASE_URL=sqlite:////srv/caliper/caliper.db caliper migrate
     """
     # SQLAlchemy and Alembic take longer to load than `caliper --help` may take in all.
+    from app.addresses import mask_password  # noqa: PLC0415
     from app.registry.database import migrate  # noqa: PLC0415
-    from app.settings import get_settings, mask_password  # noqa: PLC0415
+    from app.settings import get_settings  # noqa: PLC0415
 
     settings = get_settings()
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli import terminal
+from app.cli.api_key import given_key
 from app.cli.completion import complete_checkpoints, complete_datasets, complete_jobs
 from app.cli.group import EXIT_ERROR
 from app.client import Client
@@ -57,7 +58,7 @@ def connect(url: str) -> Client:
     """A client of the service at `url`. Raises InvalidInput for what is no address."""
     if not url.startswith(("http://", "https://")):
         raise InvalidInput(f"{url!r} is no address", hint="such as http://127.0.0.1:8400", pointer="--url")
-    return Client(url, retries=RETRIES)
+    return Client(url, retries=RETRIES, api_key=given_key())
 
 
 def url_flag(url: str) -> str:

@@ -1,6 +1,6 @@
 """How a job and what it reached look in a terminal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -81,11 +81,12 @@ def draw_jobs(jobs: Iterable[Json]) -> Table:
         whole=("job", "state", "created"),
     )
     for job in jobs:
+        priority = f" ({job['priority']:+d})" if job.get("priority") else ""
         dims = ",".join(str(width) for width in job["hidden_dims"])
         table.add_row(
             terminal.cell(job["id"]),
             terminal.cell(job["name"]),
-            Text(job["state"], style=STATE_STYLE.get(job["state"], "")),
+            Text(job["state"] + priority, style=STATE_STYLE.get(job["state"], "")),
             _share(job["progress"]),
             dims,
             figures.short_moment(job["created_at"]),
@@ -138,6 +139,15 @@ def describe_speed(time: Json, speed: Json) -> str:
     return words if measured is None else f"{words}, {measured:,.0f} steps/s measured"
 
 
+def describe_code(attempts: Sequence[Json]) -> str | None:
+    """What ran the last attempt that says so: Caliper's release, its commit where that is known, torch; else None."""
+    versions = next((v for each in reversed(attempts) if (v := each.get("versions"))), None)
+    if versions is None:
+        return None
+    commit = f", commit {versions['commit'][:12]}" if versions.get("commit") else ""
+    return f"caliper {versions.get('caliper', '?')}{commit}, torch {versions.get('torch', '?')}"
+
+
 def _head(job: Json) -> Text:
     state = (job["state"], STATE_STYLE.get(job["state"], ""))
     return Text.assemble((terminal.plain(job["name"]), "bold"), "  ", state, (f"  {job['id']}", "dim"))
@@ -147,11 +157,21 @@ def _facts(job: Json) -> Iterable[tuple[str, Any]]:
     yield "network", figures.chain(job["obs_dim"], job["hidden_dims"], "actions")
     yield "because", job["reasons"].get("hidden_dims")
     yield "tier", f"{job['tier']} — {job['reasons'].get('tier', '')}"
+    if job.get("waiting"):
+        yield "waits", terminal.plain(job["waiting"])
+    if job.get("priority"):
+        yield "priority", f"{job['priority']:+d}"
+    if limit := (job.get("spec") or {}).get("max_hours"):
+        yield (
+            "time limit",
+            f"{limit:g} h on a worker, {figures.duration(job['used_seconds'])} used by ended attempts",
+        )
     yield "dataset", ", ".join(job.get("dataset_ids") or [job["dataset_id"]])
     yield "progress", _progress(job["progress"])
     yield "checkpoint", f"{job['predicted_bytes']:,} bytes, predicted"
     if job.get("estimate", {}).get("time"):
         yield "training", describe_speed(job["estimate"]["time"], (job["result"] or {}).get("speed") or {})
+    yield "code", describe_code(job["attempts"])
     times = [
         f"{name} {figures.moment(job[f'{name}_at'])}"
         for name in ("created", "started", "ended")

@@ -23,9 +23,10 @@ from app.cli.tracking import (
     Tracking,
     say_untracked,
 )
-from app.client import Client, ServiceUnreachable
+from app.client import Client, ServiceError, ServiceUnreachable
 from app.client.answers import JobDetail
 from app.errors import InvalidInput
+from app.jobs.worker_command import worker_command
 from app.tracking import tracked
 
 COSTS_EXAMPLE = "fee_bps=5,half_spread_bps=1,slippage=0.02,borrow_bps_per_year=300"
@@ -57,6 +58,15 @@ Folds = Annotated[int | None, typer.Option(min=1, help="Walk forward: one job fo
 
 
 Hidden = Annotated[str | None, typer.Option(help="Widths of the trunk; else by tier or use case.")]
+OnTier = Annotated[
+    str | None, typer.Option(help="GPU tier; else the smallest with a live worker that holds the run.")
+]
+Priority = Annotated[
+    int | None, typer.Option(min=-10, max=10, help="Higher is taken first; above 0 for admins.")
+]
+MaxHours = Annotated[
+    float | None, typer.Option(help="Hours on a worker after which it checkpoints and ends, resumable.")
+]
 Steps = Annotated[int, typer.Option(help="Environment steps to train for.", show_default=False)]
 
 
@@ -68,7 +78,9 @@ def train_command(  # noqa: PLR0913 - the options of a command
     hidden: Hidden = None,
     mode: Annotated[str | None, typer.Option(help="standard, quick or extended.")] = None,
     use_case: UseCase = None,
-    tier: Annotated[str | None, typer.Option(help="GPU tier; else the strongest with a live worker.")] = None,
+    tier: OnTier = None,
+    priority: Priority = None,
+    max_hours: MaxHours = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; else 1.")] = None,
     name: Annotated[str, typer.Option(help="A name to find the job by.", show_default=False)] = "",
     start_from: StartFrom = None,
@@ -103,6 +115,8 @@ def train_command(  # noqa: PLR0913 - the options of a command
         training_mode=mode,
         use_case=use_case,
         tier=tier,
+        priority=priority,
+        max_hours=max_hours,
         seed=seed,
         initial_checkpoint=start_from,
         overrides=parse_settings(setting or [], "--set", "gamma=0.995"),
@@ -142,7 +156,22 @@ def submit_spec(client: Client, spec: dict[str, Any]) -> JobDetail:
     network = figures.chain(job["obs_dim"], job["hidden_dims"], "actions")
     terminal.say(f"{job['id']} on tier {job['tier']}: {network}")
     terminal.say(f"its checkpoints will have {job['predicted_bytes']:,} bytes each")
+    say_why_it_waits(client, job)
     return job
+
+
+def say_why_it_waits(client: Client, job: JobDetail) -> None:
+    """Say what a job that was just accepted waits for, and where that is a worker, how one is started."""
+    waiting = job.get("waiting")  # an older service does not say
+    if not waiting:
+        return
+    terminal.say(f"it waits: {terminal.plain(waiting)}")
+    try:
+        is_served = any(job["queue"] in worker["queues"] for worker in client.workers())
+    except ServiceError:
+        return
+    if not is_served:
+        terminal.say(f"  start a worker on its host:  {worker_command(job['tier'])}")
 
 
 def train_folds(
@@ -152,6 +181,7 @@ def train_folds(
     jobs = client.submit_folds(spec, folds)
     for number, job in enumerate(jobs, start=1):
         terminal.say(f"{job['id']} on tier {job['tier']}: fold {number} of {folds}")
+    say_why_it_waits(client, jobs[0])
     if detach:
         terminal.print_json(jobs) if as_json else terminal.show(draw_jobs(jobs))
         return

@@ -7,6 +7,7 @@ asynchronous.py  AsyncClient: that for asyncio, as the pages use it
 blocking.py  awaiting.py   how the one and the other send requests, and send them again
 calls/           what is asked: one function per request, shared by both
 answers/         what is answered, as types
+access.py        keys and the audit; typed_access.py the same as dataclasses
 steps.py         what takes several requests, as steps that the one does and the other awaits
 upload.py        large files in parts
 operations.py    downloads, and waiting for a comparison of weights

@@ -9,9 +9,11 @@ from app.client import kinds
 from app.client.asynchronous import AsyncClient
 from app.client.calls import OnProgress
 from app.client.events import Event
+from app.client.typed_access import AsyncTypedAccess
+from app.client.typed_inspection import AsyncTypedInspection
 
 
-class AsyncCaliper:
+class AsyncCaliper(AsyncTypedAccess, AsyncTypedInspection):
     """As `Caliper`, for asyncio: an asynchronous context manager whose methods are awaited.
 
     Lists and events are asynchronous iterators. `json` is the same service in JSON.
@@ -143,7 +145,7 @@ class AsyncCaliper:
         return kinds.read(kinds.JobDetail, await self.json.job(job_id))
 
     async def jobs(self, **filters: Any) -> AsyncIterator[kinds.JobView]:
-        """All jobs, newest first; `state="running"` and the like leave the others out."""
+        """All jobs, newest first; filters such as `state`, `name`, `hidden_dims`, `metric` with `metric_min`."""
         async for row in self.json.jobs(**filters):
             yield kinds.read(kinds.JobView, row)
 
@@ -186,10 +188,6 @@ class AsyncCaliper:
         broke; ServiceUnreachable once the service was silent for `patience_seconds`.
         """
         return self.json.events(job_id, after=after, on_break=on_break)
-
-    async def inspect_checkpoint(self, file: Path) -> kinds.CheckpointReport:
-        """What is in a checkpoint file, read by the service without running or storing it."""
-        return kinds.read(kinds.CheckpointReport, await self.json.inspect_checkpoint(file))
 
     async def upload_checkpoint(
         self,
@@ -277,6 +275,10 @@ class AsyncCaliper:
     async def workers(self) -> list[kinds.WorkerView]:
         """The workers that consume."""
         return [kinds.read(kinds.WorkerView, row) for row in await self.json.workers()]
+
+    async def drain_worker(self, worker_id: str, *, now: bool = False) -> kinds.WorkerView:
+        """Have a worker leave: it takes no other job, ends its own (`now`: hands it back after a checkpoint), and stops."""
+        return kinds.read(kinds.WorkerView, await self.json.drain_worker(worker_id, now=now))
 
     async def health(self) -> kinds.Health:
         """That the process lives; asks no other part of the service."""

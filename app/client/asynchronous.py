@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.client import answers, calls
-from app.client.awaiting import Awaiting
+from app.client.access import AwaitingAccess
 from app.client.calls import OnProgress
 from app.client.connection import Patience
 from app.client.events import Event, EventReader
@@ -14,7 +14,7 @@ from app.client.operations import compare_weights, download_file, submit_folds
 from app.client.upload import upload_file
 
 
-class AsyncClient(Awaiting):
+class AsyncClient(AwaitingAccess):
     """As `Client`, for asyncio: an asynchronous context manager whose methods are awaited.
 
     Lists and events are asynchronous iterators. Large files are read and hashed in threads.
@@ -111,7 +111,7 @@ class AsyncClient(Awaiting):
         return await self._json(calls.job(job_id))
 
     def jobs(self, **filters: Any) -> AsyncIterator[answers.JobView]:
-        """All jobs, newest first; `state="running"` and the like leave the others out."""
+        """All jobs, newest first; filters such as `state`, `name`, `hidden_dims`, `metric` with `metric_min`."""
         return self._pages(calls.jobs, filters)
 
     async def cancel(self, job_id: str) -> answers.JobDetail:
@@ -161,6 +161,10 @@ class AsyncClient(Awaiting):
     async def inspect_checkpoint(self, file: Path) -> answers.CheckpointReport:
         """What is in a checkpoint file, read by the service without running or storing it."""
         return await self._json(calls.inspect_checkpoint(file))
+
+    async def inspect_registered(self, id_or_alias: str) -> answers.CheckpointReport:
+        """What today's reader sees in a registered checkpoint; `report` of the checkpoint is what was seen first."""
+        return await self._json(calls.inspect_registered(id_or_alias))
 
     async def upload_checkpoint(
         self,
@@ -241,6 +245,10 @@ class AsyncClient(Awaiting):
     async def workers(self) -> list[answers.WorkerView]:
         """The workers that consume."""
         return await self._json(calls.workers())
+
+    async def drain_worker(self, worker_id: str, *, now: bool = False) -> answers.WorkerView:
+        """Have a worker leave: it takes no other job, ends its own (`now`: hands it back after a checkpoint), and stops."""
+        return await self._json(calls.drain_worker(worker_id, now=now))
 
     async def health(self) -> answers.Health:
         """That the process lives; asks no other part of the service."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -18,11 +19,12 @@ from app.client.connection import (
     arguments,
     awaited_blocks,
     options,
+    redirected,
 )
 from app.client.errors import ServiceError, ServiceUnreachable, refusal
 from app.client.events import ENDED_STATES, Event, EventReader
 from app.client.operations import PATIENCE_SECONDS, RETRY_SECONDS
-from app.client.steps import Fetch, Pause, Step, Steps, Walk, Work
+from app.client.steps import Fetch, Incoming, Pause, Step, Steps, Walk, Work
 
 Answer = TypeVar("Answer")
 
@@ -37,6 +39,7 @@ class Awaiting:
         self,
         base_url: str | None = None,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | httpx.Timeout | None = None,
         retries: int = RETRIES,
@@ -44,7 +47,7 @@ class Awaiting:
         transport: httpx.AsyncBaseTransport | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._address = address_of(base_url, http.base_url if http else None, headers)
+        self._address = address_of(base_url, http.base_url if http else None, headers, api_key)
         self._retries = retries
         self._patience = patience_seconds
         self._is_ours = http is None
@@ -83,7 +86,10 @@ class Awaiting:
                     raise ServiceUnreachable.at(self.base_url, error) from error
                 await asyncio.sleep(pause)
             else:
-                break
+                pause = retry.pause_asked(response)
+                if pause is None:
+                    break
+                await asyncio.sleep(pause)
         if not response.is_success:
             raise refusal(response)
         return response
@@ -171,15 +177,24 @@ class Awaiting:
         job = await self._json(calls.job(job_id))
         return job["state"] in ENDED_STATES and seen >= job["last_event"]
 
+    async def _receive(self, response: httpx.Response, into: Incoming) -> None:
+        if not response.is_success:
+            await response.aread()
+            raise refusal(response)
+        into.begin(response)
+        async for chunk in response.aiter_raw():
+            into.write(chunk)
+
     async def _fetch(self, step: Fetch) -> None:
         try:
             with arguments(step.call, self._address) as given:
                 async with self._http.stream(**given, timeout=STREAM_TIMEOUT) as response:
-                    if not response.is_success:
-                        await response.aread()
-                        raise refusal(response)
-                    step.into.begin(response)
-                    async for chunk in response.aiter_raw():
-                        step.into.write(chunk)
+                    elsewhere = redirected(response.request, response)
+                    if elsewhere is None:
+                        await self._receive(response, step.into)
+                if elsewhere is not None:
+                    response = await self._http.send(elsewhere, auth=None, stream=True)
+                    async with aclosing(response):
+                        await self._receive(response, step.into)
         except httpx.TransportError as error:
             raise ServiceUnreachable.at(self.base_url, error) from error

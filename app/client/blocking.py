@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -9,11 +10,20 @@ import httpx
 
 from app.client import answers, calls
 from app.client.calls import Call
-from app.client.connection import RETRIES, STREAM_TIMEOUT, Patience, Retry, address_of, arguments, options
+from app.client.connection import (
+    RETRIES,
+    STREAM_TIMEOUT,
+    Patience,
+    Retry,
+    address_of,
+    arguments,
+    options,
+    redirected,
+)
 from app.client.errors import ServiceError, ServiceUnreachable, refusal
 from app.client.events import ENDED_STATES, Event, EventReader
 from app.client.operations import PATIENCE_SECONDS, RETRY_SECONDS
-from app.client.steps import Fetch, Pause, Step, Steps, Walk, Work
+from app.client.steps import Fetch, Incoming, Pause, Step, Steps, Walk, Work
 
 Answer = TypeVar("Answer")
 
@@ -22,16 +32,18 @@ class Blocking:
     """A connection to one service; a context manager.
 
     Without `base_url` the address is CALIPER_URL's, else that of `caliper serve` on this machine. `http` is an httpx
-    client of your own, for proxies, certificates or authentication, with an address of its own; it is left open. `transport` replaces only httpx's transport. `headers` go with every
-    request, such as `{"Authorization": "Bearer …"}`. `timeout` is that of ordinary requests in seconds. A request is
-    sent again up to `retries` times where its connection failed and doing so does no harm. Streams, downloads and
-    uploads in parts go on for `patience_seconds` while the service does not answer.
+    client of your own, for proxies, certificates or authentication, with an address of its own; it is left open.
+    `transport` replaces only httpx's transport. `api_key` is sent with every request; without it CALIPER_API_KEY, and with
+    an empty text none. `headers` go with every request too. `timeout` is that of ordinary requests in seconds. A request is
+    sent again up to `retries` times where its connection failed and doing so does no harm, or it came too soon. Streams,
+    downloads and uploads in parts go on for `patience_seconds` while the service does not answer.
     """
 
     def __init__(  # noqa: PLR0913 - named options, each with a default
         self,
         base_url: str | None = None,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | httpx.Timeout | None = None,
         retries: int = RETRIES,
@@ -39,7 +51,7 @@ class Blocking:
         transport: httpx.BaseTransport | None = None,
         http: httpx.Client | None = None,
     ) -> None:
-        self._address = address_of(base_url, http.base_url if http else None, headers)
+        self._address = address_of(base_url, http.base_url if http else None, headers, api_key)
         self._retries = retries
         self._patience = patience_seconds
         self._is_ours = http is None
@@ -79,7 +91,10 @@ class Blocking:
                     raise ServiceUnreachable.at(self.base_url, error) from error
                 time.sleep(pause)
             else:
-                break
+                pause = retry.pause_asked(response)
+                if pause is None:
+                    break
+                time.sleep(pause)
         if not response.is_success:
             raise refusal(response)
         return response
@@ -159,17 +174,25 @@ class Blocking:
         job = self._json(calls.job(job_id))
         return job["state"] in ENDED_STATES and seen >= job["last_event"]
 
+    def _receive(self, response: httpx.Response, into: Incoming) -> None:
+        if not response.is_success:
+            response.read()
+            raise refusal(response)
+        into.begin(response)
+        for chunk in response.iter_raw():
+            into.write(chunk)
+
     def _fetch(self, step: Fetch) -> None:
         try:
             with (
                 arguments(step.call, self._address) as given,
                 self._http.stream(**given, timeout=STREAM_TIMEOUT) as response,
             ):
-                if not response.is_success:
-                    response.read()
-                    raise refusal(response)
-                step.into.begin(response)
-                for chunk in response.iter_raw():
-                    step.into.write(chunk)
+                elsewhere = redirected(response.request, response)
+                if elsewhere is None:
+                    self._receive(response, step.into)
+            if elsewhere is not None:
+                with closing(self._http.send(elsewhere, auth=None, stream=True)) as response:
+                    self._receive(response, step.into)
         except httpx.TransportError as error:
             raise ServiceUnreachable.at(self.base_url, error) from error

@@ -9,9 +9,11 @@ from app.client import kinds
 from app.client.calls import OnProgress
 from app.client.client import Client
 from app.client.events import Event
+from app.client.typed_access import TypedAccess
+from app.client.typed_inspection import TypedInspection
 
 
-class Caliper:
+class Caliper(TypedAccess, TypedInspection):
     """A connection to one Caliper service; a context manager. Options are those of `Client`.
 
     Every method raises ServiceError where the service refuses, ServiceUnreachable where it does not answer.
@@ -138,7 +140,7 @@ class Caliper:
         return kinds.read(kinds.JobDetail, self.json.job(job_id))
 
     def jobs(self, **filters: Any) -> Iterator[kinds.JobView]:
-        """All jobs, newest first; `state="running"` and the like leave the others out."""
+        """All jobs, newest first; filters such as `state`, `name`, `hidden_dims`, `metric` with `metric_min`."""
         return (kinds.read(kinds.JobView, row) for row in self.json.jobs(**filters))
 
     def cancel(self, job_id: str) -> kinds.JobDetail:
@@ -180,10 +182,6 @@ class Caliper:
         broke; ServiceUnreachable once the service was silent for `patience_seconds`.
         """
         return self.json.events(job_id, after=after, on_break=on_break)
-
-    def inspect_checkpoint(self, file: Path) -> kinds.CheckpointReport:
-        """What is in a checkpoint file, read by the service without running or storing it."""
-        return kinds.read(kinds.CheckpointReport, self.json.inspect_checkpoint(file))
 
     def upload_checkpoint(
         self,
@@ -268,6 +266,10 @@ class Caliper:
     def workers(self) -> list[kinds.WorkerView]:
         """The workers that consume."""
         return [kinds.read(kinds.WorkerView, row) for row in self.json.workers()]
+
+    def drain_worker(self, worker_id: str, *, now: bool = False) -> kinds.WorkerView:
+        """Have a worker leave: it takes no other job, ends its own (`now`: hands it back after a checkpoint), and stops."""
+        return kinds.read(kinds.WorkerView, self.json.drain_worker(worker_id, now=now))
 
     def health(self) -> kinds.Health:
         """That the process lives; asks no other part of the service."""

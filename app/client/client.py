@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.client import answers, calls
-from app.client.blocking import Blocking
+from app.client.access import BlockingAccess
 from app.client.calls import OnProgress
 from app.client.connection import Patience
 from app.client.events import Event, EventReader
@@ -14,7 +14,7 @@ from app.client.operations import compare_weights, download_file, submit_folds
 from app.client.upload import upload_file
 
 
-class Client(Blocking):
+class Client(BlockingAccess):
     """A connection to one Caliper service; a context manager.
 
     Every method raises ServiceError where the service refuses, ServiceUnreachable where it does not answer.
@@ -110,7 +110,7 @@ class Client(Blocking):
         return self._json(calls.job(job_id))
 
     def jobs(self, **filters: Any) -> Iterator[answers.JobView]:
-        """All jobs, newest first; `state="running"` and the like leave the others out."""
+        """All jobs, newest first; filters such as `state`, `name`, `hidden_dims`, `metric` with `metric_min`."""
         return self._pages(calls.jobs, filters)
 
     def cancel(self, job_id: str) -> answers.JobDetail:
@@ -160,6 +160,10 @@ class Client(Blocking):
     def inspect_checkpoint(self, file: Path) -> answers.CheckpointReport:
         """What is in a checkpoint file, read by the service without running or storing it."""
         return self._json(calls.inspect_checkpoint(file))
+
+    def inspect_registered(self, id_or_alias: str) -> answers.CheckpointReport:
+        """What today's reader sees in a registered checkpoint; `report` of the checkpoint is what was seen first."""
+        return self._json(calls.inspect_registered(id_or_alias))
 
     def upload_checkpoint(
         self,
@@ -238,6 +242,10 @@ class Client(Blocking):
     def workers(self) -> list[answers.WorkerView]:
         """The workers that consume."""
         return self._json(calls.workers())
+
+    def drain_worker(self, worker_id: str, *, now: bool = False) -> answers.WorkerView:
+        """Have a worker leave: it takes no other job, ends its own (`now`: hands it back after a checkpoint), and stops."""
+        return self._json(calls.drain_worker(worker_id, now=now))
 
     def health(self) -> answers.Health:
         """That the process lives; asks no other part of the service."""

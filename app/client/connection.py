@@ -5,14 +5,15 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
 
+from app.addresses import is_loopback
 from app.client.calls import Call, FilePart
+from app.client.errors import ServiceError
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 """Seconds for an ordinary request; an upload's answer comes only once the file was read."""
@@ -37,6 +38,9 @@ RETRIES = 3
 RETRY_PAUSES = (0.0, 0.25, 0.75)
 """Seconds before each time that a request is sent again; the last one for all further times."""
 
+MOST_PAUSE = 30.0
+"""Longest pause that the service may ask for."""
+
 HEADERS = {"User-Agent": "caliper-client", "Accept": "application/json"}
 """Headers of every request, unless the caller names others."""
 
@@ -47,14 +51,34 @@ class Address:
 
     url: str
     """The service's address, without a slash at its end."""
-    headers: Mapping[str, str]
-    """Headers of every request."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Headers of every request; one of them may hold a key."""
 
 
-def address_of(base_url: str | None, own: httpx.URL | None, headers: Mapping[str, str] | None) -> Address:
-    """The address that was asked for, else the caller's own httpx client's, CALIPER_URL's, or this machine's."""
+def address_of(
+    base_url: str | None, own: httpx.URL | None, headers: Mapping[str, str] | None, api_key: str | None = None
+) -> Address:
+    """The address that was asked for, else the caller's own httpx client's, CALIPER_URL's, or this machine's.
+
+    The key is CALIPER_API_KEY's where none was given; an empty one is none.
+    """
     url = base_url or str(own or "") or os.environ.get("CALIPER_URL") or DEFAULT_URL
-    return Address(url.rstrip("/"), {**HEADERS, **(headers or {})})
+    key = _checked(os.environ.get("CALIPER_API_KEY", "") if api_key is None else api_key)
+    own_headers = dict(headers or {})
+    is_named = "authorization" in map(str.lower, own_headers)
+    sent = {"Authorization": f"Bearer {key}"} if key and not is_named else {}
+    return Address(url.rstrip("/"), {**HEADERS, **sent, **own_headers})
+
+
+def _checked(key: str) -> str:
+    """A key as a header can carry it. Raises ServiceError, which does not repeat it."""
+    key = key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        detail = "the API key holds characters that no key has"
+        raise ServiceError(
+            detail, code="unauthenticated", status=401, hint="was it copied whole, and nothing else?"
+        )
+    return key
 
 
 def options(address: Address, timeout: float | httpx.Timeout | None) -> dict[str, Any]:
@@ -68,14 +92,6 @@ def options(address: Address, timeout: float | httpx.Timeout | None) -> dict[str
         # This machine is never reached through a proxy that the environment may name.
         "trust_env": not is_loopback(url.host),
     }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextlib.contextmanager
@@ -159,6 +175,20 @@ async def awaited_blocks(part: FilePart) -> AsyncIterator[bytes]:
         yield block
 
 
+def redirected(request: httpx.Request, response: httpx.Response) -> httpx.Request | None:
+    """The same request for the bytes at the store that the service points to; None where it sends them itself.
+
+    Only the range goes with it: who asks, and with which key, is not the store's to know, nor is the service's ETag.
+    """
+    if response.status_code != httpx.codes.TEMPORARY_REDIRECT:
+        return None
+    kept = {name: request.headers[name] for name in ("accept-encoding", "range") if name in request.headers}
+    url = request.url.join(response.headers.get("location", ""))
+    if url.scheme not in ("http", "https"):
+        return None
+    return httpx.Request("GET", url, headers=kept, extensions={"timeout": STREAM_TIMEOUT.as_dict()})
+
+
 class Retry:
     """Whether and when a request whose connection failed is sent again.
 
@@ -180,6 +210,17 @@ class Retry:
             return None
         self._left -= 1
         return next(self._pauses, RETRY_PAUSES[-1])
+
+    def pause_asked(self, response: httpx.Response) -> float | None:
+        """Seconds until a request that came too soon is sent again, as the service asks; None for other answers.
+
+        Such a request was not even looked at: sending it again does no harm, whatever it is.
+        """
+        asked = response.headers.get("retry-after", "")
+        if response.status_code != httpx.codes.TOO_MANY_REQUESTS or not asked.isdecimal() or self._left <= 0:
+            return None
+        self._left -= 1
+        return min(float(asked), MOST_PAUSE)
 
 
 class Patience:

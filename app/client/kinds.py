@@ -20,6 +20,7 @@ from app.api.health import Health, Readiness
 from app.api.job_metrics import MetricPoints
 from app.api.job_preview import JobPreview
 from app.api.job_view import JobDetail, JobView
+from app.api.key_view import AuditView, KeyUse, KeyView, NewKeyView
 from app.api.worker_view import WorkerView
 from app.checkpoint.diff import CheckpointDiff
 from app.checkpoint.report import CheckpointReport
@@ -31,6 +32,7 @@ from app.network.recommend import Recommendation
 from app.network.tiers import Tier
 
 __all__ = [
+    "AuditView",
     "CalibrationDetail",
     "CalibrationView",
     "CheckpointDetail",
@@ -44,7 +46,10 @@ __all__ = [
     "JobPreview",
     "JobReport",
     "JobView",
+    "KeyUse",
+    "KeyView",
     "MetricPoints",
+    "NewKeyView",
     "QueueState",
     "Readiness",
     "Recommendation",

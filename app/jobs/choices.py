@@ -10,7 +10,7 @@ STATED, DEFAULT = "as asked for", "the default"
 
 
 def explain_choices(spec: JobSpec) -> dict[str, str]:
-    """Name -> reason, for features, split, environment and attempts; parts of the environment as `environment/…`."""
+    """Name -> reason, for features, split, environment, attempts, priority and time limit; parts of the environment as `environment/…`."""
     return {
         "features": STATED
         if spec.features
@@ -21,6 +21,8 @@ def explain_choices(spec: JobSpec) -> dict[str, str]:
         "weights": f"those of {spec.initial_checkpoint}, as asked for"
         if spec.initial_checkpoint
         else "fresh: no checkpoint to start from was named",
+        "priority": _chosen(spec.priority, 0),
+        "max_hours": _chosen(spec.max_hours, None),
         "max_attempts": STATED if spec.max_attempts is not None else "the service's setting",
         "environment/costs": "as stated; costs have no default",
         **{f"environment/{name}": reason for name, reason in _explain_environment(spec.environment).items()},

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from app.errors import InvalidConfig
+from app.jobs.protocol import PLAN_VERSION
 from app.market.account import trading_state_specs
 from app.market.scaler import RobustScaler
 from app.market.schema import FeatureSchema
@@ -109,6 +111,7 @@ class TrainingPlan:
     def plain(self) -> dict[str, Any]:
         """The plan as plain types, as the job's row keeps it."""
         return {
+            "version": PLAN_VERSION,
             "tier": self.tier,
             "ppo": self.ppo.plain(),
             "schema": self.schema.plain(),
@@ -120,6 +123,10 @@ class TrainingPlan:
     @classmethod
     def from_plain(cls, job_id: str, values: dict[str, Any]) -> Self:
         """Rebuild from `plain()`; raises InvalidConfig or InvalidInput for what this release does not know."""
+        version = values.get("version", 1)  # the first release wrote none
+        if version > PLAN_VERSION:
+            hint = "update this worker, or submit the job anew with this release"
+            raise InvalidConfig(f"the plan has version {version}, known up to {PLAN_VERSION}", hint=hint)
         return cls(
             job_id=job_id,
             tier=values["tier"],

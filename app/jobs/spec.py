@@ -16,6 +16,12 @@ EXAMPLE = "example"
 MAX_DATASETS = 100
 """Most datasets of one job."""
 
+MAX_PRIORITY = 10
+"""Highest priority; the lowest is as far below 0."""
+
+MAX_HOURS = 8_784
+"""Longest time limit: a year."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
@@ -40,7 +46,7 @@ class JobSpec:
     seed: int | None = None
     """Seed of weights, action sampling, shuffling and episode starts; 1 where left out."""
     tier: str | None = None
-    """GPU tier to train on; where left out, the strongest that has a live worker."""
+    """GPU tier to train on; where left out, the smallest with a live worker whose card holds the run."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """Any PPO setting by its name, e.g. {"learning_rate": 1e-3}; overrides the chosen default."""
     lookback: int = 100
@@ -63,6 +69,12 @@ class JobSpec:
     """Id or alias of a checkpoint of the same shape to start from instead of fresh weights."""
     max_attempts: int | None = None
     """Attempts that may crash or be lost before the job fails; the service's setting where left out."""
+    priority: int = 0
+    """From -10 to 10; of the jobs that wait for a tier those of the highest are taken first. With API keys only
+    admins may go above 0."""
+    max_hours: float | None = None
+    """Hours that workers may hold the job, all attempts together, waiting not counted; then it writes a last
+    checkpoint and fails, and may be resumed. No limit where left out."""
 
     def __post_init__(self) -> None:
         """Raise InvalidConfig unless `dataset` or `datasets` names what to train on."""
@@ -76,6 +88,12 @@ class JobSpec:
             raise LimitExceeded("datasets", limit=MAX_DATASETS, actual=count, pointer="datasets")
         if self.walk_forward is not None:
             _check_group(self.walk_forward, self.folds)
+        if abs(self.priority) > MAX_PRIORITY:
+            hint = f"from {-MAX_PRIORITY} to {MAX_PRIORITY}"
+            raise InvalidConfig(f"priority is {self.priority}", hint=hint, pointer="priority")
+        if self.max_hours is not None and not 0 < self.max_hours <= MAX_HOURS:
+            hint = f"above 0, at most {MAX_HOURS:,}"
+            raise InvalidConfig(f"max_hours is {self.max_hours:g}", hint=hint, pointer="max_hours")
 
     @property
     def dataset_names(self) -> tuple[str, ...]:

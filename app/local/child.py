@@ -1,17 +1,20 @@
 """One child process of the stack: started on a tether, its output in a log file, stopped with a grace."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.errors import Unavailable
 from app.local import tether
 from app.local.processes import Process, end, family, session, start_time
 from app.local.services import Service
+from app.logs import read_line
 from app.settings import Settings
 
 LOG_ROTATE_BYTES = 10 * 1024 * 1024
@@ -29,6 +32,7 @@ class Child:
     def __init__(self, service: Service, settings: Settings) -> None:
         self.service = service
         self.log = settings.logs_dir / f"{service.name}.log"
+        self._as_text = settings.log_format == "text"
         # A folder of ours: uvicorn, Celery and `python -m` import from where they are started.
         self._folder = settings.data_dir / "run"
         self._popen: subprocess.Popen[bytes] | None = None
@@ -36,6 +40,7 @@ class Child:
         self._started = time.monotonic()
         self._deaths = 0
         self._retry_at = 0.0
+        self._retired = False
 
     @property
     def process(self) -> Process | None:
@@ -52,7 +57,7 @@ class Child:
         rotate(self.log)
         command = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *self.service.command]
         with self.log.open("ab") as log:
-            log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} start of {self.service.name}\n".encode())
+            log.write(f"{self._first_line()}\n".encode())
             log.flush()
             self._popen = subprocess.Popen(  # noqa: S603 - commands come from services.py
                 command,
@@ -66,6 +71,13 @@ class Child:
         self._started = time.monotonic()
         started = start_time(self._popen.pid)
         self._process = Process(self._popen.pid, started) if started else None
+
+    def _first_line(self) -> str:
+        """What parts this start's lines from those before, in their format."""
+        event, moment = f"start of {self.service.name}", datetime.now(UTC).isoformat()
+        if self._as_text:
+            return f"--- {moment[:19]} {event}"
+        return json.dumps({"event": event, "process": "stack", "level": "info", "timestamp": moment})
 
     def stop(self, in_hurry: Callable[[], bool]) -> None:
         """Ask it to end, wait its grace or until there is hurry, then kill it with all its descendants."""
@@ -99,9 +111,14 @@ class Child:
         """Let go of a process that has ended."""
         self._popen = self._process = None
 
+    def retire(self) -> None:
+        """Let go of a process that has ended for good."""
+        self._retired = True
+        self.forget()
+
     def restart_is_due(self) -> bool:
         """Whether it is dead and its wait is over."""
-        return self._popen is None and time.monotonic() >= self._retry_at
+        return self._popen is None and not self._retired and time.monotonic() >= self._retry_at
 
     def failure(self, what: str) -> Unavailable:
         """The error that names the service, what happened, and the end of its log."""
@@ -117,10 +134,11 @@ def describe_exit(code: int) -> str:
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log file; at most the last 64 KiB are read."""
+    """The last lines of a log file, as people read them; at most the last 64 KiB are read."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 65_536))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        last = file.read().decode(errors="replace").splitlines()[-lines:]
+    return "\n".join(read_line(line) for line in last)
 
 
 def rotate(path: Path) -> None:

@@ -42,6 +42,15 @@ class StackLock:
         if descriptor is not None:
             os.close(descriptor)
 
+    def is_held(self) -> bool:
+        """Whether a stack runs on this folder; looks only, and leaves no lock file where there was none."""
+        with suppress(OSError), self._path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def remember(self, children: Mapping[str, Process]) -> None:
         """Write down the children that run now."""
         new = self._children.with_suffix(".new")

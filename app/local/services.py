@@ -38,6 +38,8 @@ class Service:
     """Time between SIGTERM and SIGKILL."""
     one_shot: bool = False
     """Whether it is to end by itself."""
+    may_leave: bool = False
+    """Whether it stays ended where it ended well: somebody asked it to."""
 
 
 def default_services(settings: Settings) -> tuple[Service, ...]:
@@ -103,9 +105,11 @@ def api_service(settings: Settings) -> Service:
         settings.log_level.lower(),
     )
     quiet = ("--no-server-header", "--timeout-graceful-shutdown", "5")
+    guarded = ("--http", "app.api.http_protocol:GuardedProtocol", "--ws", "none")
+    program = (sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory")
     return Service(
         name="api",
-        command=(sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", *options, *quiet),
+        command=(*program, *options, *quiet, *guarded),
         environment={**python_environment(settings), "TMPDIR": str(settings.spool_dir)},
         is_ready=lambda: answers_http(settings, "/healthz"),
     )
@@ -123,6 +127,7 @@ def worker_service(settings: Settings) -> Service:
         is_ready=lambda: answers_http(settings, "/readyz"),
         ready_seconds=180.0,
         stop_seconds=settings.cancel_grace_seconds + STOP_MARGIN_SECONDS,
+        may_leave=True,
     )
 
 

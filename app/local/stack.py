@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
+from app.api.exposure import refuse_exposure
 from app.errors import CaliperError, Unavailable
 from app.local.child import Child, describe_exit
 from app.local.lock import StackLock
@@ -59,6 +60,7 @@ class LocalStack:
 
     def start(self) -> None:
         """Start everything and return when all services are ready."""
+        refuse_exposure(self.settings)
         make_folders(self.settings)
         self._lock.acquire(url=self.url)
         try:
@@ -189,7 +191,10 @@ class LocalStack:
             service, code = child.service, child.exit_code
             if service.one_shot:
                 continue
-            if code is not None:
+            if code == 0 and service.may_leave:
+                self._progress(f"{service.name} has left, as it was asked to; the next start brings it back")
+                child.retire()
+            elif code is not None:
                 delay = child.schedule_restart()
                 self._progress(f"{service.name} {describe_exit(code)}; starting it again in {delay:.0f} s")
             elif child.restart_is_due():

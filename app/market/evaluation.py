@@ -1,6 +1,8 @@
 """What an evaluation says: a policy's figures beside its baselines, under stress, with intervals."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
@@ -136,6 +138,20 @@ class Evaluation:
     def from_plain(values: dict[str, Any]) -> "Evaluation":
         """Rebuild from `plain()`, also after a way through JSON."""
         return _ADAPTER.validate_python(values)
+
+
+def mean_figures(evaluations: Sequence[Evaluation]) -> dict[str, dict[str, float | None]]:
+    """Sharpe ratio and return by span: of the one dataset, or the mean over all."""
+    spans = [[each.spans[place].policy for each in evaluations] for place in range(len(evaluations[0].spans))]
+    return {
+        span.name: {
+            "sharpe": fmean(sharpes)
+            if (sharpes := [p.sharpe for p in each if p.sharpe is not None])
+            else None,
+            "return": fmean(performance.total_return for performance in each),
+        }
+        for span, each in zip(evaluations[0].spans, spans, strict=True)
+    }
 
 
 _ADAPTER = TypeAdapter(Evaluation)

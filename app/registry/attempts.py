@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from app.jobs.lifecycle import CLAIM, FAIL, FINISH, REQUEUE, STOP, Desired, Move, Outcome
 from app.registry.database import DatabaseNow
 from app.registry.events import record_event
 from app.registry.outbox import add_message
+from app.registry.shares import add_use
 from app.registry.tables import Attempt, Job, utc_now
+
+DEADLINE = "deadline"
+"""Code of the error of a job whose time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Claim:
     hold: Hold
     attempt: int
     resume_from: str | None
+    seconds_left: float | None
+    """How long it may hold the job; None for no limit."""
 
 
 def claim_job(session: Session, job_id: str, worker: str, lease_seconds: float) -> Claim | None:
@@ -48,14 +54,22 @@ def claim_job(session: Session, job_id: str, worker: str, lease_seconds: float) 
     job = move_job(session, job_id, CLAIM, values=values)
     if job is None:
         return None
+    left = None if job.max_seconds is None else max(0.0, job.max_seconds - job.used_seconds)
+    now = clock(session)
     attempt = Attempt(
-        job_id=job_id, number=job.attempt, fence=job.fence, worker=worker, resumed_from=job.resume_from
+        job_id=job_id,
+        number=job.attempt,
+        fence=job.fence,
+        worker=worker,
+        resumed_from=job.resume_from,
+        claimed_at=now,
+        deadline_at=None if left is None else now + left,
     )
     session.add(attempt)
     record_event(
         session, job_id, "state", {"state": job.state, "worker": worker, "resumed_from": job.resume_from}
     )
-    return Claim(Hold(job_id, job.fence), job.attempt, job.resume_from)
+    return Claim(Hold(job_id, job.fence), job.attempt, job.resume_from, left)
 
 
 def renew_lease(session: Session, hold: Hold, lease_seconds: float) -> Desired | None:
@@ -76,6 +90,15 @@ def renew_lease(session: Session, hold: Hold, lease_seconds: float) -> Desired |
     )
     session.execute(beat)
     return Desired(desired)
+
+
+def note_versions(session: Session, hold: Hold, versions: Mapping[str, str]) -> bool:
+    """Note what runs the attempt; False when the job is no longer this holder's."""
+    if not holds_job(session, hold):
+        return False
+    attempt = update(Attempt).where(Attempt.job_id == hold.job_id, Attempt.fence == hold.fence)
+    session.execute(attempt.values(versions=dict(versions)))
+    return True
 
 
 def wanted_of(session: Session, hold: Hold) -> Desired | None:
@@ -109,6 +132,23 @@ def fail_job(session: Session, hold: Hold, error: Mapping[str, Any], outcome: Ou
     return _end(session, hold, FAIL, outcome, reason=reason, values={"error": dict(error)})
 
 
+def expire_job(session: Session, hold: Hold, how: str) -> bool:
+    """Fail a job whose time is over; resumed by its user, it goes on and has as much time again."""
+    job = _held(session, hold)
+    if job is None:
+        return False
+    if job.desired == Desired.CANCEL:
+        return stop_job(session, hold, f"cancelled; {how}")
+    hours = (job.max_seconds or 0.0) / 3600
+    error = {
+        "code": DEADLINE,
+        "detail": f"its limit of {hours:g} h of training is used up: {how}",
+        "hint": "POST /jobs/{id}/resume goes on from the last checkpoint, with as much time again",
+        "max_hours": hours,
+    }
+    return fail_job(session, hold, error, Outcome.FAILED)
+
+
 def interrupt_job(session: Session, hold: Hold, reason: str) -> bool:
     """Queue the job again because its worker was asked to stop; this costs no attempt.
 
@@ -139,15 +179,34 @@ def lose_attempt(session: Session, hold: Hold, outcome: Outcome, reason: str) ->
 
 def expired_leases(session: Session) -> Sequence[Hold]:
     """Jobs, with fences, whose holder has not been heard of in time."""
-    query = select(Job.id, Job.fence).where(
-        Job.state.in_(FINISH.sources), Job.lease_expires_at < DatabaseNow()
-    )
-    return [Hold(job_id, fence) for job_id, fence in session.execute(query)]
+    return [Hold(job_id, fence) for job_id, fence in session.execute(_expired())]
+
+
+def lock_expired(session: Session, hold: Hold) -> bool:
+    """Lock a job whose lease is still expired; False where it is not, or where another reaper has it."""
+    still = _expired().where(Job.id == hold.job_id, Job.fence == hold.fence)
+    return session.execute(still.with_for_update(skip_locked=True)).first() is not None
+
+
+def overdue_attempts(session: Session, grace_seconds: float) -> Sequence[Hold]:
+    """Jobs, with fences, whose deadline passed this long ago and that their holders have not ended."""
+    return [Hold(job_id, fence) for job_id, fence in session.execute(_overdue(grace_seconds))]
+
+
+def lock_overdue(session: Session, hold: Hold, grace_seconds: float) -> bool:
+    """As `lock_expired`, for a deadline."""
+    still = _overdue(grace_seconds).where(Job.id == hold.job_id, Job.fence == hold.fence)
+    return session.execute(still.with_for_update(of=Job, skip_locked=True)).first() is not None
 
 
 def list_attempts(session: Session, job_id: str) -> Sequence[Attempt]:
     """The job's attempts, first to last."""
     return session.scalars(select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.number)).all()
+
+
+def clock(session: Session) -> float:
+    """The database's clock, in epoch seconds."""
+    return float(session.scalar(select(DatabaseNow())) or 0.0)
 
 
 def move_job(
@@ -169,9 +228,40 @@ def _held(session: Session, hold: Hold) -> Job | None:
     ).one_or_none()
 
 
+def _expired() -> Select[str, int]:
+    return select(Job.id, Job.fence).where(
+        Job.state.in_(FINISH.sources), Job.lease_expires_at < DatabaseNow()
+    )
+
+
+def _overdue(grace_seconds: float) -> Select[str, int]:
+    return (
+        select(Job.id, Job.fence)
+        .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.fence == Job.fence))
+        .where(Job.state.in_(FINISH.sources), Attempt.deadline_at < DatabaseNow() - grace_seconds)
+    )
+
+
+def _held_for(session: Session, hold: Hold, now: float) -> float:
+    """Seconds since the claim; 0 for one by a worker of a release that did not note it."""
+    claimed = select(Attempt.claimed_at).where(Attempt.job_id == hold.job_id, Attempt.fence == hold.fence)
+    at = session.scalar(claimed)
+    return 0.0 if at is None else max(0.0, now - at)
+
+
+def _is_spent(session: Session, job: Job) -> bool:
+    """Whether no time is left for another attempt."""
+    if job.max_seconds is None:
+        return False
+    return job.used_seconds + _held_for(session, Hold(job.id, job.fence), clock(session)) >= job.max_seconds
+
+
 def _requeue(
     session: Session, hold: Hold, outcome: Outcome, reason: str, *, values: Mapping[str, Any]
 ) -> bool:
+    job = _held(session, hold)
+    if job is not None and _is_spent(session, job):
+        return expire_job(session, hold, reason)
     if not _end(session, hold, REQUEUE, outcome, reason=reason, values=values):
         return False
     add_message(session, session.get_one(Job, hold.job_id))
@@ -188,10 +278,18 @@ def _end(
     values: Mapping[str, Any] | None = None,
 ) -> bool:
     ended_at = None if move is REQUEUE else utc_now()
-    changes = {"lease_expires_at": None, "ended_at": ended_at, **(values or {})}
+    now = clock(session)
+    held = _held_for(session, hold, now)
+    changes = {
+        "lease_expires_at": None,
+        "ended_at": ended_at,
+        "used_seconds": Job.used_seconds + held,
+        **(values or {}),
+    }
     job = move_job(session, hold.job_id, move, fence=hold.fence, values=changes)
     if job is None:
         return False
+    add_use(session, job, held, now)
     attempt = update(Attempt).where(Attempt.job_id == hold.job_id, Attempt.fence == hold.fence)
     session.execute(attempt.values(ended_at=utc_now(), outcome=str(outcome), reason=reason))
     data = {"state": job.state, "outcome": str(outcome), "reason": reason, "error": job.error}

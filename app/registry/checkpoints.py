@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, literal, or_, select, update
+from sqlalchemy import delete, literal, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.jobs.lifecycle import FINISH
 from app.registry.attempts import Hold
-from app.registry.checkpoint_lists import measured_numbers
 from app.registry.jobs import datasets_of
+from app.registry.measured import measured_numbers
 from app.registry.tables import Alias, Checkpoint, CheckpointMetric, Job, Tag, utc_now
 
 MOST_ANCESTORS = 1_000
@@ -50,13 +50,17 @@ def find_checkpoint(session: Session, id_or_alias: str) -> Checkpoint:
     return checkpoint
 
 
-def find_twin(session: Session, name: str, sha256: str) -> Checkpoint | None:
-    """The uploaded checkpoint of this name and content, the oldest of several; None where there is none."""
+def find_twin(session: Session, name: str, sha256: str, key_id: str | None = None) -> Checkpoint | None:
+    """The uploaded checkpoint of this name and content, the oldest of several; None where there is none.
+
+    With `key_id` only what that key uploaded: a twin gets the request's tags.
+    """
     query = select(Checkpoint).where(
         Checkpoint.sha256 == sha256,
         Checkpoint.name == name,
         Checkpoint.kind == "uploaded",
         Checkpoint.deleted_at.is_(None),
+        Checkpoint.key_id == key_id if key_id is not None else true(),
     )
     return session.scalars(query.order_by(Checkpoint.created_at, Checkpoint.id).limit(1)).first()
 
@@ -96,6 +100,12 @@ def labels_of(session: Session, ids: Sequence[str]) -> tuple[dict[str, list[str]
     for alias in session.scalars(select(Alias).where(Alias.checkpoint_id.in_(ids)).order_by(Alias.alias)):
         aliases.setdefault(alias.checkpoint_id, []).append(alias.alias)
     return tags, aliases
+
+
+def owners_of_aliases(session: Session, aliases: Sequence[str]) -> dict[str, str | None]:
+    """Ids of the keys that made the checkpoints to which these aliases point; of those that point somewhere."""
+    query = select(Alias.alias, Checkpoint.key_id).join(Checkpoint, Checkpoint.id == Alias.checkpoint_id)
+    return {row.alias: row.key_id for row in session.execute(query.where(Alias.alias.in_(aliases)))}
 
 
 def set_tags(session: Session, checkpoint_id: str, tags: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ import json
 import math
 import secrets
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy import ColumnElement, Connection, Engine, Float, create_engine, event, func, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session as Session  # noqa: PLC0414 - rooms that speak no SQL name it from here
 from sqlalchemy.orm import sessionmaker
@@ -104,6 +106,25 @@ class Database:
                 if not self.is_sqlite:
                     driver.autocommit = False
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """Whether this process is the only one that does this now; until the block ends no other one is.
+
+        For housekeeping: an advisory lock of PostgreSQL, which goes with its connection. SQLite has one API process.
+        """
+        if self.is_sqlite:
+            yield True
+            return
+        at_once = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _translated(), at_once.connect() as connection:
+            key = zlib.crc32(f"caliper {name}".encode())
+            held = bool(connection.scalar(select(func.pg_try_advisory_lock(key))))
+            try:
+                yield held
+            finally:
+                if held:
+                    connection.scalar(select(func.pg_advisory_unlock(key)))
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -190,6 +211,10 @@ def _translated() -> Iterator[None]:
     except OperationalError as error:
         raise Unavailable(
             f"the registry's database does not answer: {error.orig}", hint="try again shortly"
+        ) from error
+    except NoConnectionFree as error:
+        raise Unavailable(
+            "all connections to the registry's database are busy", hint="try again shortly"
         ) from error
     except DBAPIError as error:
         if error.connection_invalidated:

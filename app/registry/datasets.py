@@ -43,9 +43,13 @@ def keep_chart(session: Session, dataset_id: str, chart: str) -> None:
     get_dataset(session, dataset_id).chart_svg = chart
 
 
-def find_twin(session: Session, name: str, sha256: str) -> Dataset | None:
-    """A dataset of the same name with the same bars, so that a repeated upload makes no second row."""
+def find_twin(session: Session, name: str, sha256: str, key_id: str | None = None) -> Dataset | None:
+    """A dataset of the same name with the same bars, so that a repeated upload makes no second row.
+
+    With `key_id` only what that key uploaded.
+    """
     same = select(Dataset).where(Dataset.name == name, Dataset.sha256 == sha256, Dataset.deleted_at.is_(None))
+    same = same.where(Dataset.key_id == key_id) if key_id is not None else same
     return session.scalars(same.limit(1)).one_or_none()
 
 

@@ -10,6 +10,11 @@ from app.errors import IdempotencyMismatch
 from app.registry.tables import Idempotency
 
 
+def scope_of(kind: str, key_id: str | None) -> str:
+    """Where an Idempotency-Key holds: among the things of a kind that one API key makes."""
+    return kind if key_id is None else f"{kind}:{key_id}"
+
+
 def recall(session: Session, scope: str, key: str, body_sha256: str) -> str | None:
     """The resource that this key made, or None; raises IdempotencyMismatch when the body was another."""
     row = session.get(Idempotency, (scope, key))

@@ -1,9 +1,10 @@
-"""Jobs: add, find, list, withdraw, ask to cancel, resume."""
+"""Jobs: add, find, withdraw, ask to cancel, resume."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, refuse_move
@@ -12,8 +13,15 @@ from app.registry.events import record_event
 from app.registry.outbox import add_message
 from app.registry.tables import Dataset, Job, JobDataset, utc_now
 
-NOT_LISTED = (Job.spec, Job.reasons, Job.estimate)
-"""Documents that a list does not show; read for themselves where somebody asks for one after all."""
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """How far a job is, without its documents."""
+
+    state: State
+    """Where it stands."""
+    last_event: int
+    """Number of its newest event."""
 
 
 def add_job(session: Session, job: Job, dataset_ids: Sequence[str] = ()) -> Job:
@@ -36,29 +44,16 @@ def get_job(session: Session, job_id: str) -> Job:
     """The job, or NotFound."""
     job = session.get(Job, job_id)
     if job is None:
-        raise NotFound(f"there is no job {job_id!r}", hint="GET /jobs lists them", pointer="job_id")
+        raise _no_job(job_id)
     return job
 
 
-def list_jobs(
-    session: Session,
-    *,
-    limit: int,
-    before: str | None = None,
-    state: str | None = None,
-    dataset_id: str | None = None,
-    name: str | None = None,
-) -> Sequence[Job]:
-    """Newest first, at most `limit`, older than the id `before`; `name` is part of a name, in any case."""
-    query, order = select(Job), Job.__table__.c.id
-    if dataset_id:  # walked in the order of the index; a job names a dataset once, so that no row is doubled
-        query = query.join(JobDataset, JobDataset.job_id == Job.id).where(JobDataset.dataset_id == dataset_id)
-        order = JobDataset.__table__.c.job_id
-    query = query.where(order < before) if before else query
-    query = query.where(Job.state == state) if state else query
-    query = query.where(Job.name.icontains(name, autoescape=True)) if name else query
-    query = query.options(*(defer(column) for column in NOT_LISTED))
-    return session.scalars(query.order_by(order.desc()).limit(limit)).all()
+def read_pulse(session: Session, job_id: str) -> Pulse:
+    """State and newest event of a job, or NotFound: what its followers ask for twice a second."""
+    found = session.execute(select(Job.state, Job.last_event).where(Job.id == job_id)).one_or_none()
+    if found is None:
+        raise _no_job(job_id)
+    return Pulse(State(found.state), found.last_event)
 
 
 def datasets_of(session: Session, job_ids: Collection[str]) -> dict[str, list[str]]:
@@ -70,10 +65,9 @@ def datasets_of(session: Session, job_ids: Collection[str]) -> dict[str, list[st
     return found
 
 
-def count_by_state(session: Session) -> dict[str, int]:
-    """How many jobs are in each state; states without a job are left out."""
-    counted = select(Job.state, func.count()).group_by(Job.state)
-    return {state: int(count) for state, count in session.execute(counted)}
+def request_of(session: Session, job_id: str) -> str | None:
+    """Id of the request that submitted the job; None where it is not known, or there is no such job."""
+    return session.scalars(select(Job.request_id).where(Job.id == job_id)).one_or_none()
 
 
 def cancel(session: Session, job_id: str) -> Job:
@@ -106,6 +100,7 @@ def resume(session: Session, job_id: str) -> Job:
                 hint="upload it again and submit anew",
             )
     values = {"desired": str(Desired.RUN), "failures": 0, "ended_at": None, "error": None, "tidied": 0}
+    values |= {"queued_at": utc_now(), "used_seconds": 0.0}
     resumed = move_job(session, job_id, RESUME, values=values)
     if resumed is None:
         session.refresh(job)
@@ -115,3 +110,7 @@ def resume(session: Session, job_id: str) -> Job:
     )
     add_message(session, resumed)
     return resumed
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id!r}", hint="GET /jobs lists them", pointer="job_id")

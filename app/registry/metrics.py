@@ -1,16 +1,20 @@
 """Measured values of training runs: progress on the row, points in the metrics table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.jobs.lifecycle import FINISH
 from app.registry.attempts import Hold
 from app.registry.events import record_event
 from app.registry.tables import Job, Metric
+
+INSERTS: Mapping[str, Callable[..., Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+"""Each database's INSERT … ON CONFLICT."""
 
 
 def record_progress(session: Session, hold: Hold, step: int, progress: Mapping[str, Any]) -> bool:
@@ -19,11 +23,24 @@ def record_progress(session: Session, hold: Hold, step: int, progress: Mapping[s
     changed = session.execute(held.values(progress=dict(progress)).returning(Job.id)).first()
     if changed is None:
         return False
-    for name, value in progress.items():
-        if isinstance(value, float) and math.isfinite(value):
-            session.merge(Metric(job_id=hold.job_id, name=name, step=step, value=value))
+    values = {k: v for k, v in progress.items() if isinstance(v, float) and math.isfinite(v)}
+    _write_points(session, hold.job_id, step, values)
     record_event(session, hold.job_id, "progress", progress)
     return True
+
+
+def _write_points(session: Session, job_id: str, step: int, values: Mapping[str, float]) -> None:
+    """All points of a step by one statement; what was measured there before is replaced."""
+    if not values:
+        return
+    insert = INSERTS[session.get_bind().dialect.name](Metric)
+    points = [{"job_id": job_id, "name": k, "step": step, "value": v} for k, v in values.items()]
+    same = [Metric.job_id, Metric.name, Metric.step]
+    session.execute(
+        insert.values(points).on_conflict_do_update(
+            index_elements=same, set_={"value": insert.excluded.value}
+        )
+    )
 
 
 def forget_metrics_after(session: Session, job_id: str, step: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
@@ -26,12 +26,13 @@ def find_upload(session: Session, upload_id: str) -> Upload:
     return upload
 
 
-def find_open(session: Session, name: str, size: int, sha256: str) -> Upload | None:
-    """The unfinished upload of this very file, the oldest of several; None where there is none."""
+def find_open(session: Session, wanted: Upload) -> Upload | None:
+    """The unfinished upload of this very file and key, the oldest of several; None where there is none."""
     query = select(Upload).where(
-        Upload.sha256 == sha256,
-        Upload.name == name,
-        Upload.bytes == size,
+        Upload.sha256 == wanted.sha256,
+        Upload.name == wanted.name,
+        Upload.bytes == wanted.bytes,
+        Upload.key_id == wanted.key_id if wanted.key_id is not None else true(),
         Upload.checkpoint_id.is_(None),
         Upload.expires_at > utc_now(),
     )

@@ -37,6 +37,8 @@ def list_tags(job: Json) -> dict[str, str]:
         "caliper.dataset_sha256": ",".join(each["sha256"] for each in datasets),
         "caliper.attempts": str(job["attempt"]),
     }
+    if commit := find_commit(job):
+        tags["caliper.commit"] = commit
     if final is not None:
         tags |= {"caliper.checkpoint_id": final["id"], "caliper.checkpoint_sha256": final["sha256"]}
         tags |= {
@@ -44,6 +46,12 @@ def list_tags(job: Json) -> dict[str, str]:
             for name, value in (final.get("versions") or {}).items()
         }
     return tags
+
+
+def find_commit(job: Json) -> str | None:
+    """The commit of Caliper's source that ran the job's last attempt; None where it is not known."""
+    ran = [attempt.get("versions") or {} for attempt in job["attempts"]]
+    return next((str(each["commit"]) for each in reversed(ran) if each.get("commit")), None)
 
 
 def list_scores(report: Json) -> dict[str, float]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from app.addresses import mask_password
 from app.errors import InvalidInput, Unavailable
-from app.settings import mask_password
-from app.tracking.facts import list_params, list_scores, list_tags
+from app.tracking.facts import find_commit, list_params, list_scores, list_tags
 from app.tracking.tracker import Ending, Json, Point
 
 # Its telemetry tells a vendor of each run; whoever wants that sets the variable. A server that is down is said soon.
@@ -131,6 +131,10 @@ class MlflowRun:
 
     def _write_tags(self, job: Json) -> None:
         tags = {**list_tags(job), "mlflow.note.content": f"Caliper's job {job['id']}"}
+        if commit := find_commit(job):
+            tags["mlflow.source.git.commit"] = (
+                commit  # its own name for it: shown as the run's source version
+            )
         self._client.log_batch(self._run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _take(self, values: dict[str, float], at: datetime, step: int) -> None:

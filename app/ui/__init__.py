@@ -2,6 +2,7 @@
 
 install.py       puts pages and static files on the app
 route.py         what every page has in common: problems readable, headers strict, changes from this site only
+sign_in.py       the reader's API key in a cookie, and out again; way_in.py leads those there who have none
 service.py       the API as the pages reach it: the asynchronous client, in process, with the reader's credentials
 rendering.py     Jinja's environment; a page whole, or the block of it that HTMX asked for
 figures.py       how numbers, sizes and times are written

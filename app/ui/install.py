@@ -18,6 +18,7 @@ from app.ui import (
     job_form,
     jobs,
     queue,
+    sign_in,
 )
 from app.ui.assets import PREFIX, serve_asset
 from app.ui.route import PageRoute
@@ -35,6 +36,7 @@ ROUTERS = (
     datasets.uploads,
     dataset.router,
     queue.router,
+    sign_in.router,
 )
 """The pages; one router per noun."""
 

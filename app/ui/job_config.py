@@ -63,6 +63,9 @@ def _run(job: Json) -> Iterator[Setting]:
     yield Setting("tier", job["tier"], reasons.get("tier", ""))
     yield Setting("max_attempts", job["max_attempts"], reasons.get("max_attempts", ""))
     spec = job.get("spec") or {}
+    for name, usual in (("priority", 0), ("max_hours", "no limit")):
+        value = spec.get(name)
+        yield Setting(name, usual if value is None else value, reasons.get(name, ""))
     yield Setting("weights", spec.get("initial_checkpoint") or "fresh", reasons.get("weights", ""))
 
 

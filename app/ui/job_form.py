@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 
 from app.client import ServiceError, calls
 from app.client.answers import JobPreview
+from app.jobs.worker_command import worker_command
 from app.ui.job_config import explain_config
 from app.ui.job_values import (
     JobValues,
@@ -133,7 +134,13 @@ async def _preview(service: PageClient, values: JobValues, fields: Fields) -> di
         nearest = error.extra.get("nearest_fit")
         patch = json.dumps(nearest) if nearest else None
         return {**context, "error": error, "errors": place_errors(error, fields), "nearest": patch}
-    return {**context, "preview": preview, "groups": explain_config(preview)}
+    served = any(preview["queue"] in worker["queues"] for worker in await service.workers())
+    return {
+        **context,
+        "preview": preview,
+        "groups": explain_config(preview),
+        "start_worker": "" if served else worker_command(preview["tier"]),
+    }
 
 
 async def _read(request: Request) -> JobValues:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from app.client import ServiceError
 from app.ui.rendering import answer_page, wants_fragment
 from app.ui.same_origin import require_same_origin
+from app.ui.way_in import lead_to_sign_in
 
 log = structlog.get_logger()
 
@@ -28,6 +29,8 @@ HEADINGS = {
 }
 """What a problem's page is headed with, by status."""
 
+
+UNAUTHENTICATED = 401
 
 MOST_FORM_BYTES = 1 << 20
 """Largest form without a file."""
@@ -61,7 +64,11 @@ class PageRoute(APIRoute):
                 require_same_origin(request)
                 return await handle(LimitedForm(request.scope, request.receive) if limited else request)
             except ServiceError as error:
-                return show_problem(request, error)
+                return (
+                    lead_to_sign_in(request)
+                    if error.status == UNAUTHENTICATED
+                    else show_problem(request, error)
+                )
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it: an upload was broken off
             except (HTTPException, RequestValidationError) as error:

@@ -22,7 +22,7 @@ from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.checkpoints import find_checkpoint, labels_of
 from app.registry.database import Database
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 
 
 def saved(*widths: int) -> io.BytesIO:
@@ -46,12 +46,16 @@ def hostile() -> io.BytesIO:
     return file
 
 
-def accept(registry: Database, storage: Storage, settings: Settings, file: io.BytesIO, **options: Any) -> Any:
+def accept(
+    registry: Database, storage: FolderStorage, settings: Settings, file: io.BytesIO, **options: Any
+) -> Any:
     given = {"name": "policy", **options}
     return accept_checkpoint(registry, storage, settings, file, **given).checkpoint
 
 
-def test_an_upload_is_kept_and_described(registry: Database, storage: Storage, settings: Settings) -> None:
+def test_an_upload_is_kept_and_described(
+    registry: Database, storage: FolderStorage, settings: Settings
+) -> None:
     file = saved(10, 8, 3)
     row = accept(registry, storage, settings, file, tags=["first"])
     assert storage.path(row.sha256).read_bytes() == file.getvalue()
@@ -63,7 +67,7 @@ def test_an_upload_is_kept_and_described(registry: Database, storage: Storage, s
         assert labels_of(session, [row.id])[0] == {row.id: ["first"]}
 
 
-def test_inspecting_keeps_nothing(registry: Database, storage: Storage, settings: Settings) -> None:
+def test_inspecting_keeps_nothing(registry: Database, storage: FolderStorage, settings: Settings) -> None:
     report = inspect_upload(storage, settings, saved(10, 8, 3), name="theirs.pt")
     assert report.name == "theirs.pt"
     assert report.architecture.obs_dim.value == 10
@@ -73,7 +77,11 @@ def test_inspecting_keeps_nothing(registry: Database, storage: Storage, settings
 
 
 def test_a_hostile_file_is_reported_and_never_run(
-    registry: Database, storage: Storage, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Database,
+    storage: FolderStorage,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     row = accept(registry, storage, settings, hostile())
@@ -85,7 +93,7 @@ def test_a_hostile_file_is_reported_and_never_run(
 
 @pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps({})[:3], saved(4, 2).getvalue()[:200]])
 def test_what_is_no_checkpoint_is_refused_and_leaves_nothing(
-    registry: Database, storage: Storage, settings: Settings, content: bytes
+    registry: Database, storage: FolderStorage, settings: Settings, content: bytes
 ) -> None:
     with pytest.raises(UnreadableCheckpoint):
         accept(registry, storage, settings, io.BytesIO(content))
@@ -95,14 +103,14 @@ def test_what_is_no_checkpoint_is_refused_and_leaves_nothing(
 
 
 def test_an_upload_over_the_limit_is_refused(
-    registry: Database, storage: Storage, settings: Settings
+    registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     small = settings.model_copy(update={"max_upload_bytes": 1024})
     with pytest.raises(LimitExceeded, match="upload bytes"):
         accept(registry, storage, small, saved(10, 8, 3))
 
 
-def test_one_key_registers_once(registry: Database, storage: Storage, settings: Settings) -> None:
+def test_one_key_registers_once(registry: Database, storage: FolderStorage, settings: Settings) -> None:
     file = saved(10, 8, 3)
     first = accept(registry, storage, settings, file, idempotency_key="k")
     file.seek(0)
@@ -112,7 +120,7 @@ def test_one_key_registers_once(registry: Database, storage: Storage, settings: 
 
 
 def test_two_checkpoints_are_compared_registered_or_uploaded(
-    registry: Database, storage: Storage, settings: Settings
+    registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     left, right = (accept(registry, storage, settings, saved(10, width, 3)) for width in (8, 16))
     stored = compare_checkpoints(registry, left.id, right.id)
@@ -127,7 +135,7 @@ def test_two_checkpoints_are_compared_registered_or_uploaded(
         compare_checkpoints(registry, left.id, "nope")
 
 
-def test_labels_are_checked_and_moved(registry: Database, storage: Storage, settings: Settings) -> None:
+def test_labels_are_checked_and_moved(registry: Database, storage: FolderStorage, settings: Settings) -> None:
     row = accept(registry, storage, settings, saved(4, 2))
     label_checkpoint(registry, row.id, tags=["a", "b"], aliases=["live"], name="renamed")
     assert label_checkpoint(registry, "live", tags=["c"]).name == "renamed"
@@ -141,7 +149,7 @@ def test_labels_are_checked_and_moved(registry: Database, storage: Storage, sett
 
 
 def test_bytes_go_with_the_last_checkpoint_that_needs_them(
-    registry: Database, storage: Storage, settings: Settings
+    registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     file = saved(4, 2)
     first = accept(registry, storage, settings, file)

@@ -13,7 +13,7 @@ from app.market.declarations import Declarations
 from app.registry.database import Database
 from app.registry.datasets import list_datasets
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -21,7 +21,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def test_the_shipped_bars_are_registered_with_their_report(
-    registry: Database, storage: Storage, settings: Settings
+    registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     row = upload_googl(registry, storage, settings)
     assert (row.rows, row.bar_seconds) == (2335, 86_400)
@@ -32,7 +32,7 @@ def test_the_shipped_bars_are_registered_with_their_report(
 
 
 def test_the_same_bars_again_are_the_same_dataset(
-    registry: Database, storage: Storage, settings: Settings
+    registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     first = upload_googl(registry, storage, settings)
     assert upload_googl(registry, storage, settings).id == first.id
@@ -52,7 +52,7 @@ def test_the_same_bars_again_are_the_same_dataset(
 )
 def test_bad_bars_are_refused_with_findings_and_leave_nothing(
     registry: Database,
-    storage: Storage,
+    storage: FolderStorage,
     settings: Settings,
     content: bytes,
     declarations: Declarations,
@@ -69,7 +69,7 @@ def test_bad_bars_are_refused_with_findings_and_leave_nothing(
 
 
 def test_a_file_over_the_limit_is_not_read_to_its_end(
-    registry: Database, storage: Storage, settings: Settings
+    registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     small = settings.model_copy(update={"max_dataset_bytes": 1024})
     with GOOGL.open("rb") as file, pytest.raises(LimitExceeded, match="dataset bytes"):

@@ -26,13 +26,13 @@ from app.registry.database import Database, migrate, new_id
 from app.registry.jobs import add_job, get_job
 from app.registry.tables import Checkpoint, Upload, utc_now
 from app.settings import Settings
-from app.storage import Storage, hash_file
+from app.storage import FolderStorage, hash_file
 
 
 class Run:
     """A job that writes one checkpoint after the other and deletes the one before, as a worker does."""
 
-    def __init__(self, registry: Database, storage: Storage) -> None:
+    def __init__(self, registry: Database, storage: FolderStorage) -> None:
         self.registry, self.storage = registry, storage
         self.latest: Checkpoint | None = None
         self.kept = 0
@@ -82,7 +82,7 @@ class Run:
 
 
 @pytest.fixture
-def run(registry: Database, storage: Storage) -> Run:
+def run(registry: Database, storage: FolderStorage) -> Run:
     run = Run(registry, storage)
     run.keep_one()
     return run
@@ -95,7 +95,7 @@ def elsewhere(tmp_path: Path) -> Settings:
 
 def check_restored(settings: Settings, job_id: str) -> list[Checkpoint]:
     """Every checkpoint opens and matches its hash, the job waits, and the service answers."""
-    storage, database = Storage(settings.artifacts_dir), Database(settings.database_url)
+    storage, database = FolderStorage(settings.artifacts_dir), Database(settings.database_url)
     with database.read() as session:
         rows = list(list_checkpoints(session, limit=999))
         job = get_job(session, job_id)
@@ -163,7 +163,7 @@ def test_a_lost_file_is_told_and_the_rest_is_backed_up(
     run: Run, settings: Settings, elsewhere: Settings, tmp_path: Path
 ) -> None:
     assert run.latest is not None
-    Storage(settings.artifacts_dir).remove(run.latest.sha256)
+    FolderStorage(settings.artifacts_dir).remove(run.latest.sha256)
     done = back_up(settings, tmp_path / "backup")
     assert (done.manifest.lost, done.copied) == ((run.latest.sha256,), 1)
     assert restore_backup(elsewhere, tmp_path / "backup").requeued == 1
@@ -171,7 +171,7 @@ def test_a_lost_file_is_told_and_the_rest_is_backed_up(
 
 def test_a_damaged_file_is_not_taken_for_its_hash(run: Run, settings: Settings, tmp_path: Path) -> None:
     assert run.latest is not None
-    Storage(settings.artifacts_dir).path(run.latest.sha256).write_bytes(b"rot")
+    FolderStorage(settings.artifacts_dir).path(run.latest.sha256).write_bytes(b"rot")
     assert back_up(settings, tmp_path / "backup").manifest.lost == (run.latest.sha256,)
 
 
@@ -257,6 +257,7 @@ def test_the_commands_back_up_and_restore(
         "jobs": 0,
         "points": 0,
         "events": 0,
+        "audit": 0,
         "log_lines": 0,
         "vacuumed": True,
     }

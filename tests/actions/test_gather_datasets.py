@@ -16,7 +16,8 @@ from app.jobs.spec import MAX_DATASETS
 from app.market.bars import Bars
 from app.registry.attempts import claim_job, stop_job
 from app.registry.database import Database
-from app.registry.jobs import datasets_of, list_jobs, resume
+from app.registry.job_lists import list_jobs
+from app.registry.jobs import datasets_of, resume
 from app.registry.tables import Dataset, Job, JobDataset
 from app.settings import Settings
 from app.storage import Storage

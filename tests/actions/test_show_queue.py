@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from factories import make_dataset, make_job
 
-from app.actions.show_queue import Counts, TierQueue, explain_wait, show_queue
+from app.actions.show_queue import TierQueue, show_queue
 from app.errors import Unavailable
 from app.jobs.lifecycle import Outcome
 from app.queue import Queue
@@ -57,7 +57,9 @@ def test_without_a_worker_every_job_waits_for_one(
     assert (shown.workers, shown.waiting_count, shown.running) == (0, 3, ())
     assert [each.job_id for each in shown.waiting] == [job.id for job in jobs]
     assert [each.place for each in shown.waiting] == [1, 2, 3]
-    assert {each.why for each in shown.waiting} == {"no worker consumes the cpu queue; tiers with one: low"}
+    assert {each.why for each in shown.waiting} == {
+        "no worker of tier cpu was ever seen; tiers with one: low"
+    }
     assert of_tier(registry, queue, settings, "low").workers == 1
 
 
@@ -73,13 +75,13 @@ def test_jobs_wait_behind_the_one_that_runs(
         (jobs[0].id, 1, "caliper@cpu")
     ]
     assert [(each.job_id, each.why) for each in shown.waiting] == [
-        (jobs[1].id, "behind 1 running on this tier")
+        (jobs[1].id, "tier cpu: 1 worker, busy; next in line")
     ]
     with registry.read() as session:
         assert running_by_worker(session)["caliper@cpu"].job.id == jobs[0].id
 
 
-def test_a_job_that_was_tried_says_how_that_ended_and_waits_anew(
+def test_a_job_that_was_tried_says_how_that_ended_and_keeps_its_place(
     registry: Database, queue: Queue, settings: Settings, jobs: list[Job]
 ) -> None:
     start_worker(registry)
@@ -88,9 +90,10 @@ def test_a_job_that_was_tried_says_how_that_ended_and_waits_anew(
         assert claim is not None
         lose_attempt(session, claim.hold, Outcome.CRASHED, "killed by SIGSEGV")
     shown = of_tier(registry, queue, settings)
-    assert [each.job_id for each in shown.waiting] == [jobs[1].id, jobs[2].id, jobs[0].id]
-    assert [each.last_attempt for each in shown.waiting] == ["", "", "crashed: killed by SIGSEGV"]
-    assert shown.waiting[0].why == "a worker of its tier is free and about to take it"
+    assert [each.job_id for each in shown.waiting] == [job.id for job in jobs]
+    assert [each.last_attempt for each in shown.waiting] == ["crashed: killed by SIGSEGV", "", ""]
+    assert shown.waiting[0].why == "a worker of tier cpu is free and about to take it"
+    assert shown.waiting[1].why == "tier cpu: 1 worker, free; 1 job before it"
 
 
 def test_a_silent_broker_is_told(registry: Database, settings: Settings, jobs: list[Job]) -> None:
@@ -102,17 +105,3 @@ def test_a_silent_broker_is_told(registry: Database, settings: Settings, jobs: l
     queue.close()
     assert "Redis does not answer" in state.broker
     assert "broker" in next(each for each in state.tiers if each.tier == "cpu").waiting[0].why
-
-
-@pytest.mark.parametrize(
-    ("place", "workers", "running", "why"),
-    [
-        (1, 2, 1, "a worker of its tier is free and about to take it"),
-        (2, 2, 1, "behind 1 running and 1 waiting on this tier"),
-        (3, 2, 2, "behind 2 running and 2 waiting on this tier"),
-        (2, 1, 0, "behind 1 waiting on this tier"),
-        (1, 0, 1, "no worker consumes the a100 queue"),
-    ],
-)
-def test_the_reason_follows_from_the_counts(place: int, workers: int, running: int, why: str) -> None:
-    assert explain_wait("a100", place, Counts(workers, running, "ok", ())) == why

@@ -1,5 +1,6 @@
 """Submitting: defaults with reasons, refusals before anything is written, an exact prediction."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,13 +9,15 @@ from typing import Any
 import pytest
 from factories import DAILY_EQUITY, GOOGL, make_checkpoint, small_spec, upload_googl
 
+from app.access import Caller, Role
 from app.actions.accept_dataset import accept_dataset
 from app.actions.discard_dataset import discard_dataset
 from app.actions.preview_job import preview_job
-from app.actions.submit_job import submit_job
+from app.actions.submit_job import _SPEC, hash_spec, submit_job
 from app.errors import (
     CaliperError,
     DoesNotFit,
+    Forbidden,
     IdempotencyMismatch,
     InvalidConfig,
     InvalidDataset,
@@ -24,13 +27,14 @@ from app.errors import (
 )
 from app.jobs.choices import explain_choices
 from app.jobs.plan import TrainingPlan
+from app.jobs.protocol import PLAN_VERSION
 from app.jobs.spec import JobSpec
 from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
 from app.network.disk.archive_size import torch_save_bytes
 from app.network.disk.contents import predicted_contents
 from app.registry.checkpoints import add_checkpoint
 from app.registry.database import Database
-from app.registry.jobs import list_jobs
+from app.registry.job_lists import list_jobs
 from app.registry.outbox import next_messages
 from app.registry.workers import describe_worker, register_worker
 from app.settings import Settings
@@ -83,20 +87,30 @@ def test_the_plan_survives_its_row_and_predicts_the_same_size(registry: Database
     assert torch_save_bytes(again) == job.predicted_bytes
 
 
-def test_the_strongest_live_worker_decides_the_tier(registry: Database, settings: Settings) -> None:
-    with registry.write() as session:
-        for tier in ("low", "a100"):
-            device = {"total_bytes": 42_298_834_944}
-            register_worker(session, describe_worker(f"w-{tier}", f"caliper.{tier}", tier, device, {}))
-    job = submit_job(
-        registry, settings, JobSpec(dataset="googl", environment=RETAIL, total_timesteps=10_000)
-    ).job
-    assert (job.tier, job.hidden_dims) == ("a100", "1024,512,256")
-    assert "strongest tier with a live worker" in job.reasons["tier"]
-    asked = submit_job(
-        registry, settings, JobSpec(dataset="googl", environment=RETAIL, total_timesteps=10_000, tier="low")
-    ).job
-    assert (asked.tier, asked.hidden_dims) == ("low", "256,128,64")
+def test_an_idempotency_key_means_the_same_in_every_release(registry: Database, settings: Settings) -> None:
+    """What a spec is bound by does not change with fields that came later, unless they are used."""
+    usual, same = hash_spec(small_spec()), hash_spec(small_spec(priority=0, max_hours=None))
+    assert usual == same
+    kept = _SPEC.dump_json(small_spec(), exclude={"priority", "max_hours"})
+    assert usual == hashlib.sha256(kept).hexdigest()
+    assert len({usual, hash_spec(small_spec(priority=1)), hash_spec(small_spec(max_hours=2.0))}) == 3
+
+
+def test_priority_and_time_limit_stand_in_the_row(registry: Database, settings: Settings) -> None:
+    job = submit_job(registry, settings, small_spec(priority=-3, max_hours=1.5)).job
+    assert (job.priority, job.max_seconds, job.plan_version) == (-3, 5_400.0, PLAN_VERSION)
+    assert job.config["version"] == PLAN_VERSION
+    assert job.reasons["priority"] == job.reasons["max_hours"] == "as asked for"
+
+
+@pytest.mark.parametrize("role", [Role.TRAINER, Role.READER])
+def test_only_an_admin_goes_before_others(registry: Database, settings: Settings, role: Role) -> None:
+    caller = Caller(role, None, "ada")
+    with pytest.raises(Forbidden, match="priority 1 is above"):
+        submit_job(registry, settings, small_spec(priority=1), caller=caller)
+    assert submit_job(registry, settings, small_spec(priority=-1), caller=caller).job.priority == -1
+    admin = replace(caller, role=Role.ADMIN)
+    assert submit_job(registry, settings, small_spec(priority=10), caller=admin).job.priority == 10
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from app.registry.checkpoints import add_checkpoint, delete_checkpoint
 from app.registry.database import Database
 from app.registry.datasets import add_dataset, delete_dataset
 from app.registry.files import BATCH, named_files
-from app.storage import Storage
+from app.storage import FolderStorage
 
 
 class Clock:
@@ -29,11 +29,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def sweep(registry: Database, storage: Storage, clock: Clock) -> ArtifactSweep:
+def sweep(registry: Database, storage: FolderStorage, clock: Clock) -> ArtifactSweep:
     return ArtifactSweep(registry, storage, 60, now=clock)
 
 
-def put(storage: Storage, content: bytes) -> str:
+def put(storage: FolderStorage, content: bytes) -> str:
     with storage.receive() as path:
         stored = storage.spool(io.BytesIO(content), path, limit=1000, limit_name="bytes")
         storage.adopt(path, stored)
@@ -41,7 +41,7 @@ def put(storage: Storage, content: bytes) -> str:
 
 
 def test_a_nameless_file_goes_after_the_grace_time(
-    sweep: ArtifactSweep, storage: Storage, clock: Clock
+    sweep: ArtifactSweep, storage: FolderStorage, clock: Clock
 ) -> None:
     put(storage, b"orphan")
     assert sweep() == 0
@@ -53,7 +53,7 @@ def test_a_nameless_file_goes_after_the_grace_time(
 
 
 def test_a_file_that_gets_its_row_in_time_stays(
-    sweep: ArtifactSweep, registry: Database, storage: Storage, clock: Clock
+    sweep: ArtifactSweep, registry: Database, storage: FolderStorage, clock: Clock
 ) -> None:
     sha256 = put(storage, b"weights")
     sweep()
@@ -65,7 +65,7 @@ def test_a_file_that_gets_its_row_in_time_stays(
 
 
 def test_a_file_that_is_stored_again_is_a_new_one(
-    sweep: ArtifactSweep, storage: Storage, clock: Clock
+    sweep: ArtifactSweep, storage: FolderStorage, clock: Clock
 ) -> None:
     put(storage, b"bytes")
     sweep()
@@ -79,7 +79,7 @@ def test_a_file_that_is_stored_again_is_a_new_one(
 
 
 def test_a_deleted_checkpoint_names_nothing_a_deleted_dataset_still_does(
-    sweep: ArtifactSweep, registry: Database, storage: Storage, clock: Clock
+    sweep: ArtifactSweep, registry: Database, storage: FolderStorage, clock: Clock
 ) -> None:
     weights, bars = put(storage, b"weights"), put(storage, b"bars")
     with registry.write() as session:

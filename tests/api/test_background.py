@@ -5,11 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from running_service import eventually
+from factories import small_spec, upload_googl
+from running_service import eventually, running
 from structlog.testing import capture_logs
 
+from app.actions.submit_job import submit_job
 from app.api.background import Repeated
 from app.errors import Unavailable
+from app.queue import Queue
+from app.registry.attempts import claim_job, list_attempts
+from app.registry.database import Database
+from app.registry.outbox import drop_messages, next_messages
+from app.settings import Settings
+from app.storage import FolderStorage
 
 LONG = 3_600.0
 
@@ -94,3 +102,34 @@ def test_stop_lets_the_turn_end_and_begins_no_other(start: Any) -> None:
     assert done == [1]
     repeated.wake()
     assert done == [1]
+
+
+def test_a_redis_that_hangs_does_not_delay_the_notice_of_a_lost_worker(
+    settings: Settings, registry: Database, storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep waits for it for as long as it hangs; the reaper is a loop of its own."""
+    upload_googl(registry, storage, settings)
+    hangs, released = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> int:
+        hangs.set()
+        released.wait(60)
+        return 0
+
+    lost, job_id = (submit_job(registry, settings, small_spec(seed=seed)).job.id for seed in (1, 2))
+    with registry.write() as session:  # a job without a wake-up: the sweep asks Redis about it, and hangs
+        drop_messages(session, [each.id for each in next_messages(session, 9) if each.job_id == lost])
+    monkeypatch.setattr(Queue, "length", hang)
+    with running(settings):
+        assert hangs.wait(30)
+        with registry.write() as session:
+            assert claim_job(session, job_id, "worker", -1.0) is not None
+        try:
+            eventually(lambda: outcomes(registry, job_id) == ["worker_lost"])
+        finally:
+            released.set()
+
+
+def outcomes(registry: Database, job_id: str) -> list[str | None]:
+    with registry.read() as session:
+        return [attempt.outcome for attempt in list_attempts(session, job_id)]

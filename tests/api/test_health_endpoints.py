@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from factories import make_dataset, make_job
 from prometheus_client.parser import text_string_to_metric_families
-from running_service import Service, is_problem
+from running_service import Service, eventually, is_problem
 
+from app.actions.prove_consumption import UNPROVEN
+from app.network.disk.contents import WRITER_VERSIONS
+from app.registry.consumption import note_taken
 from app.registry.database import Database
 from app.registry.jobs import add_job
 from app.registry.workers import describe_worker, register_worker
@@ -20,6 +23,7 @@ def worker(registry: Database) -> str:
         register_worker(
             session, describe_worker("worker-1", "caliper.cpu", "cpu", device, {"torch": "2.13.0"})
         )
+        note_taken(session, "caliper.cpu", "worker-1")
     return "worker-1"
 
 
@@ -36,16 +40,18 @@ def samples(service: Service) -> dict[tuple[str, ...], float]:
 
 def test_a_living_process_answers_whatever_else_fails(service: Service) -> None:
     answer = service.get("/healthz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ok", "version": WRITER_VERSIONS["caliper"]},
+    )
 
 
 def test_ready_where_database_redis_and_a_worker_answer(
     service: Service, redis_server: Any, worker: str
 ) -> None:
-    answer = service.get("/readyz")
-    assert answer.status_code == 200, answer.text
+    answer = eventually(lambda: (found := service.get("/readyz")).status_code == 200 and found)
     body = answer.json()
-    assert body["parts"] == {"database": "ok", "redis": "ok", "worker": "ok"}
+    assert body["parts"] == {"database": "ok", "redis": "ok", "worker": "ok", "queue:caliper.cpu": "ok"}
     assert [(each["id"], each["tier"], each["queue"]) for each in body["workers"]] == [
         ("worker-1", "cpu", "caliper.cpu")
     ]
@@ -115,8 +121,8 @@ def test_jobs_queues_and_workers_are_measured(
         for _ in range(2):
             add_job(session, make_job(dataset, state="succeeded"))
     found = samples(service)
-    assert found["caliper_jobs", "succeeded"] == 2
-    assert found["caliper_jobs", "running"] == 0
+    assert found["caliper_jobs", "succeeded", "cpu"] == 2
+    assert found["caliper_jobs", "running", "cpu"] == 0
     assert found["caliper_workers", "cpu"] == 1
     assert found["caliper_workers", "h100"] == 0
     assert found["caliper_queue_length", "cpu"] >= 0
@@ -127,4 +133,23 @@ def test_measurements_go_on_without_redis(service: Service) -> None:
     found = samples(service)
     assert found["caliper_up", "redis"] == 0
     assert ("caliper_queue_length", "cpu") not in found
-    assert found["caliper_jobs", "queued"] == 0
+    assert found["caliper_jobs", "queued", "cpu"] == 0
+
+
+def test_only_the_parts_that_are_asked_for_must_be_well(service: Service, redis_server: Any) -> None:
+    assert service.get("/readyz").status_code == 503
+    answer = service.get("/readyz?part=database&part=redis")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    assert answer.json()["parts"]["worker"].startswith("none was heard of")
+    is_problem(service.get("/readyz?part=worker"), 503, "unavailable")
+    is_problem(service.get("/readyz?part=moon"), 422, "invalid_input")
+
+
+def test_not_ready_where_a_fresh_worker_has_taken_nothing(
+    service: Service, registry: Database, redis_server: Any
+) -> None:
+    with registry.write() as session:
+        register_worker(session, describe_worker("silent", "caliper.high", "high", {}, {}))
+    problem = is_problem(service.get("/readyz"), 503, "unavailable")
+    assert problem["parts"]["worker"] == "ok"
+    assert problem["parts"]["queue:caliper.high"] == UNPROVEN

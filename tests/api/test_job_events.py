@@ -4,16 +4,14 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from factories import make_dataset, make_job
-from running_service import Service, is_problem
+from running_service import Service, eventually, is_problem
 
-from app.api import job_events
+from app.api import job_feed
 from app.api.job_metrics import cut_points
 from app.client.events import Event, EventReader
-from app.errors import Unavailable
 from app.jobs.lifecycle import Outcome
 from app.registry.attempts import Hold, claim_job, fail_job, finish_job
 from app.registry.database import Database
@@ -144,29 +142,17 @@ def test_a_resumed_job_is_followed_further(service: Service, registry: Database,
     assert states == ["queued", "running", "failed", "queued", "running", "succeeded"]
 
 
-def test_a_client_that_leaves_ends_the_stream(service: Service, job_id: str, monkeypatch: Any) -> None:
-    polls: list[int] = []
-    read_news = job_events.read_news
-
-    def counted(*arguments: Any) -> Any:
-        polls.append(1)
-        return read_news(*arguments)
-
-    monkeypatch.setattr(job_events, "read_news", counted)
-    monkeypatch.setattr(job_events, "POLL_SECONDS", 0.02)
+def test_a_client_that_leaves_ends_the_stream_and_its_reader(
+    service: Service, job_id: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(job_feed, "POLL_SECONDS", 0.02)
     with service.http.stream("GET", f"/jobs/{job_id}/events") as answer:
-        next(answer.iter_lines())
-    settled = _settle(polls)
-    assert _settle(polls) == settled
-
-
-def _settle(polls: list[int]) -> int:
-    """The number of polls once it no longer grows for as long as 15 of them take."""
-    before = -1
-    while before != len(polls):
-        before = len(polls)
-        threading.Event().wait(0.3)
-    return before
+        lines = answer.iter_lines()
+        next(lines)
+        assert service.parts.feeds.followers == 1
+        assert service.parts.feeds.followed == (job_id,)
+    eventually(lambda: service.parts.feeds.followers == 0)
+    assert service.parts.feeds.followed == ()
 
 
 @pytest.mark.parametrize("value", ["-1", "x", str(1 << 63)])
@@ -175,25 +161,6 @@ def test_a_wrong_event_number_is_refused(service: Service, job_id: str, value: s
     assert is_problem(by_header, 422, "invalid_input")["pointer"] == "last-event-id"
     by_query = service.get(f"/jobs/{job_id}/events", params={"after": value})
     assert is_problem(by_query, 422, "invalid_input")["pointer"] == "after"
-
-
-def test_silence_is_filled_with_heartbeats_and_a_silent_registry_is_waited_for(monkeypatch: Any) -> None:
-    answers = iter([Unavailable("away"), job_events.News([], ended=False), job_events.News([], ended=True)])
-
-    def read_news(*_: Any) -> job_events.News:
-        answer = next(answers)
-        if isinstance(answer, Unavailable):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(job_events, "read_news", read_news)
-    monkeypatch.setattr(job_events, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(job_events, "HEARTBEAT_SECONDS", 0.002)
-
-    async def collect() -> list[bytes]:
-        return [part async for part in job_events.stream_news(None, "job", 0)]  # type: ignore[arg-type]
-
-    assert anyio.run(collect) == [b"retry: 2000\n\n", b": still here\n\n"]
 
 
 def test_the_log_is_one_line_per_word_and_change(service: Service, registry: Database, job_id: str) -> None:

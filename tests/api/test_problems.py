@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from running_service import Service, is_problem
 
 from app import errors
-from app.api.problems import Problem, answer_problem, install_handlers, responses, suggest
+from app.api.problems import AT_THE_GATE, Problem, answer_problem, install_handlers, responses, suggest
+from app.api.security_headers import SECURITY_HEADERS
 from app.errors import CaliperError, DoesNotFit, InvalidInput, LimitExceeded, NotFound, Unavailable
 
 
@@ -89,11 +90,21 @@ def test_answers_carry_the_security_headers(service: Service) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
         assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert len(answer.headers.get_list("cache-control")) == 1
+
+
+def test_an_unexpected_error_carries_them_too() -> None:
+    """It is answered outside of the middleware that adds them."""
+    headers = answer_to(RuntimeError("x")).headers
+    assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
 def test_responses_are_made_of_the_tree() -> None:
     made = responses(NotFound, DoesNotFit)
-    assert set(made) == {404, 422, 500}
+    assert set(made) == {404, 422, 500} | {error.status for error in AT_THE_GATE}
     examples = made[422]["content"]["application/problem+json"]["examples"]
     assert set(examples) == {InvalidInput.code, DoesNotFit.code}
     assert examples["does_not_fit"]["value"]["status"] == 422

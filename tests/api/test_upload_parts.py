@@ -11,10 +11,10 @@ import httpx
 import pytest
 from running_service import Service, eventually, is_problem, safetensors_file
 
-from app.actions.continue_upload import lock_file
 from app.actions.sweep_uploads import sweep_uploads
 from app.registry.tables import Upload, utc_now
 from app.settings import MIB, Settings
+from app.storage.uploads import lock_file
 
 FILE = safetensors_file(60, (80, 40))
 

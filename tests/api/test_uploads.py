@@ -44,8 +44,9 @@ class Wire:
 
 
 def left_behind(settings: Settings) -> list[Any]:
-    """Files that an upload forgot."""
-    return [path for path in settings.data_dir.rglob("*") if path.is_file() and "caliper.db" not in path.name]
+    """Files that an upload forgot: neither the registry's nor the storage's own mark."""
+    files = (path for path in settings.data_dir.rglob("*") if path.is_file())
+    return [path for path in files if "caliper.db" not in path.name and path.name != "storage_id"]
 
 
 async def read_form(request: LimitedRequest) -> None:

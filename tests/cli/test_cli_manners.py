@@ -35,7 +35,29 @@ CALIBRATION = {
     "versions": {"torch": "2.13.0"},
     "measured_at": "2026-11-23T12:00:00Z",
 }
-LONG = {"serve", "demo", "selftest", "calibrate", "latency", "backup", "restore", "registry"}
+AUDITED = {
+    "id": "audit_1",
+    "at": "2026-11-23T12:00:00Z",
+    "key_id": None,
+    "address": "127.0.0.1",
+    "method": "POST",
+    "route": "/jobs",
+    "action": "submit a job",
+    "target": "job_1",
+    "status": 202,
+}
+LONG = {
+    "serve",
+    "demo",
+    "selftest",
+    "calibrate",
+    "latency",
+    "backup",
+    "restore",
+    "registry",
+    "doctor",
+    "keys",
+}
 """What runs for minutes, until it is stopped, or on a registry of its own; their --json has tests of their own."""
 
 
@@ -43,7 +65,7 @@ def commands(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from commands(command, (*path, name))
-        else:
+        if not isinstance(command, TyperGroup) or command.invoke_without_command:
             yield (*path, name), command
 
 
@@ -55,7 +77,7 @@ def test_the_commands_are_those_that_users_were_promised() -> None:
     promised = (
         "estimate, inspect, diff, datasets check, datasets upload, datasets list, datasets show, datasets delete, "
         "train, jobs list, jobs show, jobs watch, jobs cancel, jobs resume, checkpoints list, checkpoints show, "
-        "checkpoints download, checkpoints upload, checkpoints tag, checkpoints alias, workers, serve, selftest"
+        "checkpoints download, checkpoints upload, checkpoints tag, checkpoints alias, workers, workers drain, serve, selftest"
     )
     assert {tuple(name.split()) for name in promised.split(", ")} <= COMMANDS.keys()
 
@@ -115,7 +137,9 @@ def every_answer(caliper: CommandLine, checkpoint_files: list[Path], tmp_path: P
         "POST /datasets": DATASET,
         "DELETE /datasets/dataset_1": httpx.Response(204),
         "GET /workers": [WORKER],
+        "POST /workers/caliper@gpu-1/drain": {**WORKER, "state": "draining"},
         "GET /calibrations": {**page, "items": [CALIBRATION]},
+        "GET /audit": {**page, "items": [AUDITED]},
     }
     files = [str(file) for file in checkpoint_files]
     return {
@@ -125,7 +149,9 @@ def every_answer(caliper: CommandLine, checkpoint_files: list[Path], tmp_path: P
         "migrate": (),
         "train": ("--dataset", "googl", "--timesteps", "100", "--costs", COSTS),
         "workers": (),
+        "workers drain": ["caliper@gpu-1"],
         "calibrations": (),
+        "audit": (),
         "jobs list": (),
         **{f"jobs {verb}": ["job_1"] for verb in ("show", "watch", "log", "report", "cancel", "resume")},
         "jobs export": ("job_1", "--tensorboard", tmp_path / "runs"),

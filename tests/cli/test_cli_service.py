@@ -103,6 +103,26 @@ def test_train_detached_returns_at_once(caliper: CommandLine) -> None:
     assert caliper.service.paths() == ["POST /jobs"]
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_train_says_what_the_job_waits_for_and_how_a_missing_worker_is_started(
+    caliper: CommandLine, alive: bool
+) -> None:
+    why = "no worker of tier t4 was ever seen" if not alive else "tier t4: 1 worker, busy; next in line"
+    worker = {"id": "w", "tier": "t4", "queue": "caliper.t4", "queues": ["caliper.t4"] if alive else []}
+    caliper.service.answers |= {
+        "POST /jobs": job("queued", tier="t4", queue="caliper.t4", waiting=why),
+        "GET /workers": [worker],
+    }
+    command = ("train", "--dataset", "googl", "--timesteps", 100, "--costs", COSTS, "--detach")
+    said = caliper(*command).stderr
+    assert f"it waits: {why}\n" in said
+    assert ("CALIPER_DEFAULT_TIER=t4 celery -A worker.main:app worker" in said) is not alive
+    caliper.service.answers["GET /workers"] = problem(503, "unavailable", "not now")
+    done = caliper(*command)
+    assert done.exit_code == 0  # the job was accepted; who works is only a help
+    assert "celery" not in done.stderr
+
+
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
 def test_a_job_that_does_not_succeed_gives_exit_code_1(caliper: CommandLine, state: Any) -> None:
     served(caliper)
@@ -195,6 +215,22 @@ def test_jobs_are_listed(caliper: CommandLine) -> None:
     assert caliper.service.asked[0].url.params["state"] == "running"
 
 
+@pytest.mark.parametrize("noun", ["jobs", "checkpoints"])
+def test_lists_are_filtered_by_name_network_and_what_was_measured(caliper: CommandLine, noun: str) -> None:
+    caliper.service.answers[f"GET /{noun}"] = {"items": [], "next_cursor": None}
+    measured = ("--metric", "test.sharpe", "--metric-min", -0.5, "--metric-max", 2)
+    done = caliper(noun, "list", "--name", "trial", "--hidden", "64, 32", "--obs-dim", 10, *measured)
+    assert dict(caliper.service.asked[0].url.params) == {
+        "name": "trial",
+        "hidden_dims": "64,32",
+        "obs_dim": "10",
+        "metric": "test.sharpe",
+        "metric_min": "-0.5",
+        "metric_max": "2.0",
+    }
+    assert "no" in done.stderr
+
+
 def test_a_limit_stops_the_paging(caliper: CommandLine) -> None:
     caliper.service.answers["GET /jobs"] = {"items": [job(), job()], "next_cursor": "job_2"}
     assert len(json.loads(caliper("jobs", "list", "--limit", 3, "--json").stdout)) == 3
@@ -222,10 +258,15 @@ def test_a_job_is_shown_with_its_attempts_and_error(caliper: CommandLine) -> Non
         "outcome": "crashed",
         "reason": "signal 9",
     }
-    caliper.service.answers["GET /jobs/job_1"] = job("failed", attempts=[attempt], error={"detail": "killed"})
+    ran = {"versions": {"caliper": "0.1.0", "commit": "33cc768e" + "0" * 32, "torch": "2.13.0"}}
+    told = [{**attempt, **ran}, {**attempt, "number": 2, "versions": None}]
+    caliper.service.answers["GET /jobs/job_1"] = job("failed", attempts=told, error={"detail": "killed"})
     done = caliper("jobs", "show", "job_1")
     assert "signal 9" in done.stdout
     assert "killed" in done.stdout
+    assert "caliper 0.1.0, commit 33cc768e0000, torch 2.13.0" in done.stdout
+    caliper.service.answers["GET /jobs/job_1"] = job("failed", attempts=[attempt])
+    assert "commit" not in caliper("jobs", "show", "job_1").stdout
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,10 @@ def test_what_a_later_release_adds_is_left_out_and_what_lacks_is_said() -> None:
         "max_attempts": 3,
         "queue": "q",
         "resume_from": None,
+        "request_id": None,
+        "priority": 0,
+        "waiting": None,
+        "used_seconds": 0.0,
         "links": {},
         "new_in_2027": 1,
     }

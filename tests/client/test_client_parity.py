@@ -134,7 +134,7 @@ def test_everything_that_can_be_asked_is_answered(connect: Any, service: Service
     has(ask("metrics", job["id"], ["entropy"], after_step=0), answers.MetricPoints)
     assert "cancelled" in ask("log", job["id"])
     assert ask("workers") == []
-    assert ask("health") == {"status": "ok"}
+    assert ask("health")["status"] == "ok"
     assert "caliper_" in ask("measurements")
     assert ask("delete_dataset", dataset["id"]) is None
     assert ask("datasets") == []
@@ -310,6 +310,7 @@ SAMPLES = (
     calls.evaluation_picture("{job_id}"),
     calls.log("{job_id}"),
     calls.events("{job_id}", 0),
+    calls.inspect_registered("{checkpoint_id}"),
     calls.inspect_checkpoint(GOOGL),
     calls.upload_checkpoint(GOOGL, ""),
     calls.begin_upload("", 0, ""),
@@ -327,10 +328,16 @@ SAMPLES = (
     calls.begin_weights_diff("", ""),
     calls.weights_diff("{diff_id}"),
     calls.workers(),
+    calls.drain_worker("{worker_id}", now=False),
     calls.queue(),
     calls.health(),
     calls.ready(),
     calls.measurements(),
+    calls.create_key({}),
+    calls.keys({}),
+    calls.own_key(),
+    calls.revoke_key("{key_id}"),
+    calls.audit({}),
 )
 
 

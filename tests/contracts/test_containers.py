@@ -213,3 +213,28 @@ def test_the_broker_keeps_everything() -> None:
     assert "--appendonly yes" in script
     assert "--maxmemory-policy noeviction" in script
     assert "exec valkey-server" in script  # so that it, not the shell, hears SIGTERM
+
+
+# What a container may do
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_container_is_unprivileged_and_read_only(name: str) -> None:
+    service = SERVICES[name]
+    assert service["user"] not in {"root", "0", "0:0"}
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert [mount for mount in service["tmpfs"] if mount.partition(":")[0] == "/tmp"]
+    if name in OURS:
+        assert f"USER {service['user']}\n" in stage(service["build"]["target"])
+
+
+def test_what_is_reached_from_outside_asks_for_keys() -> None:
+    """By compose, and by the image alone."""
+    settings = SERVICES["api"]["environment"]
+    assert (settings["CALIPER_HOST"], settings["CALIPER_REQUIRE_KEYS"]) == ("0.0.0.0", "true")
+    assert re.search(r"CALIPER_HOST=0\.0\.0\.0 \\\n\s+CALIPER_REQUIRE_KEYS=true", stage("api"))
+    assert "--host" in stage("api")

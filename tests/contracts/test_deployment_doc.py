@@ -16,6 +16,7 @@ COMPUTED = {
     "redis_url": "`redis+socket://` + data_dir + `/run/redis.sock`",
     "database_password": "none",
     "redis_password": "none",
+    "artifacts_secret_access_key": "none",
 }
 UNITS = {30: "GiB", 20: "MiB", 10: "KiB"}
 

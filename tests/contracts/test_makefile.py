@@ -95,6 +95,7 @@ def test_each_target_runs_what_it_says(installed: Path) -> None:
         "mypy",
         "lint-imports",
         "mkdocs build --strict --quiet",
+        "python .ci/audit",
     ]
     assert dry_run(installed, "docs").startswith(".venv/bin/mkdocs serve --strict")
 

@@ -23,6 +23,8 @@ from app.api.job_metrics import MetricPoints
 from app.api.job_preview import EXAMPLE as PREVIEW_EXAMPLE
 from app.api.job_preview import JobPreview
 from app.api.job_view import JobDetail, JobView
+from app.api.key_view import AuditView, KeyUse, KeyView
+from app.api.keys import ENTRY, KEY, USE
 from app.api.page import Page
 from app.api.worker_view import WorkerView
 from app.checkpoint.report import CheckpointReport
@@ -64,11 +66,17 @@ PATHS = {
     "/uploads/{upload_id}": {"get", "head", "patch", "delete"},
     "/checkpoints/{checkpoint_id}": {"get", "patch", "delete"},
     "/checkpoints/{checkpoint_id}/file": {"get"},
+    "/checkpoints/{checkpoint_id}/inspection": {"get"},
     "/checkpoints/{checkpoint_id}/export": {"get"},
+    "/keys": {"get", "post"},
+    "/keys/self": {"get"},
+    "/keys/{key_id}": {"delete"},
+    "/audit": {"get"},
     "/healthz": {"get"},
     "/readyz": {"get"},
     "/metrics": {"get"},
     "/workers": {"get"},
+    "/workers/{worker_id}/drain": {"post"},
     "/queue": {"get"},
 }
 """Every path and its methods; clients rely on them."""
@@ -233,6 +241,9 @@ def test_the_report_s_schema_is_its_dataclass_every_field_described(document: di
         (examples.page_of(examples.JOB), Page[JobView]),
         (METRICS_EXAMPLE, MetricPoints),
         (EVALUATION_EXAMPLE, JobReport),
+        (KEY, KeyView),
+        (USE, KeyUse),
+        (ENTRY, AuditView),
     ],
     ids=str,
 )

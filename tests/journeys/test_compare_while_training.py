@@ -17,7 +17,7 @@ from app.local import LocalStack
 from app.registry.database import Database
 from app.registry.weights_diffs import find_diff
 from app.settings import Settings
-from app.storage import Storage, Stored
+from app.storage import FolderStorage, Stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journeys"), pytest.mark.timeout(420)]
 
@@ -75,7 +75,7 @@ def huge(settings: Settings, path: Path) -> str:
         file.write(len(header).to_bytes(8, "little") + header)
         file.truncate(8 + len(header) + size)
     report = inspect_checkpoint(path, with_sha256=False)
-    Storage(settings.artifacts_dir).adopt(path, Stored("ab" * 32, path.stat().st_size))
+    FolderStorage(settings.artifacts_dir).adopt(path, Stored("ab" * 32, path.stat().st_size))
     row = make_checkpoint(sha256="ab" * 32, report=report.plain())
     database = Database(settings.database_url)
     with database.write() as session:

@@ -129,6 +129,20 @@ def test_a_dead_child_is_started_again(
     assert "worker was ended by SIGKILL; starting it again in 0 s" in lines
 
 
+def test_a_worker_that_was_asked_to_leave_stays_away(
+    settings: Settings, stand_in: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "BACKOFF_SECONDS", (0.01,))
+    lines: list[str] = []
+    services = (stand_in("api"), stand_in("worker", may_leave=True))
+    with LocalStack(settings, services=services, progress=lines.append):
+        for process in children(settings).values():
+            os.kill(process.pid, signal.SIGTERM)  # both end with exit status 0
+        eventually(lambda: "api: starting again" in lines)
+        eventually(lambda: any(line.startswith("worker has left") for line in lines))
+        assert "worker: starting again" not in lines
+
+
 def test_what_a_dead_worker_left_is_ended_before_the_next(
     settings: Settings, stand_in: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ended: list[Process]
 ) -> None:

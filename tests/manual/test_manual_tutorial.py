@@ -1,5 +1,6 @@
 """docs/tutorial.md and docs/how-to/own-features.md: every command is run, on the whole service with a real worker."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -21,6 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journeys"), pytest.mark
 
 BEFORE = ("make install\n", ".venv/bin/caliper serve\n")
 """The two blocks that the test has done already: an installation, and a service of its own."""
+
+CLOCK = "clock of the tutorial:"
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +66,27 @@ def run(command: list[str], folder: Path, url: str) -> str:
     return done.stdout
 
 
+def tell_seconds(commands: list[str], output: str) -> str:
+    """How long each block's commands took, and all of them: `pytest -s` shows it."""
+    times = [float(line.split()[-1]) for line in output.splitlines() if line.startswith(CLOCK)]
+    took = [after - before for before, after in itertools.pairwise(times)]
+    assert len(took) == len(commands)
+    rows = [
+        f"{seconds:7.1f} s  {code.splitlines()[0][:90]}" for seconds, code in zip(took, commands, strict=True)
+    ]
+    return "\n".join(
+        ["", *rows, f"{sum(took):7.1f} s  all commands of the tutorial, installation and start aside", ""]
+    )
+
+
 def test_the_tutorial_does_what_it_says(service: str, clone: Path) -> None:
     blocks = read_blocks("tutorial.md", "sh", "text")
     assert tuple(block.code for block in blocks[:2]) == BEFORE
     commands = [block.code for block in blocks[2:] if block.language == "sh"]
     assert len(commands) >= 9
-    script = "set -eo pipefail\n" + "\n".join(commands)
-    output = run(["bash", "-c", script], clone, service)
+    clocked = [f"echo '{CLOCK}' $EPOCHREALTIME\n{code}" for code in [*commands, ""]]
+    output = run(["bash", "-c", "set -eo pipefail\n" + "\n".join(clocked)], clone, service)
+    sys.stdout.write(tell_seconds(commands, output))
     shown = [block.code for block in blocks if block.language == "text"]
     assert len(shown) >= 3
     assert [text for text in shown if not occurs(text, output)] == []

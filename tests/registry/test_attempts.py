@@ -17,6 +17,7 @@ from app.registry.attempts import (
     interrupt_job,
     list_attempts,
     lose_attempt,
+    note_versions,
     renew_lease,
     stop_job,
 )
@@ -91,6 +92,17 @@ def test_a_stale_holder_changes_nothing(database: Database, job_id: str) -> None
     with database.read() as session:
         assert get_job(session, job_id).result == {"return": 2.0}
         assert [a.outcome for a in list_attempts(session, job_id)] == ["worker_lost", "succeeded"]
+
+
+def test_what_runs_an_attempt_is_noted_by_its_holder_alone(database: Database, job_id: str) -> None:
+    hold = claim(database, job_id)
+    with database.write() as session:
+        assert not note_versions(session, Hold(job_id, hold.fence + 1), {"commit": "stale"})
+        assert note_versions(session, hold, {"caliper": "0.1.0", "commit": "abc1234"})
+    with database.read() as session:
+        assert [each.versions for each in list_attempts(session, job_id)] == [
+            {"caliper": "0.1.0", "commit": "abc1234"}
+        ]
 
 
 def test_a_heartbeat_extends_the_lease_and_brings_the_users_wish(database: Database, job_id: str) -> None:

@@ -10,7 +10,8 @@ from app.registry.checkpoints import add_checkpoint, delete_checkpoint, find_che
 from app.registry.database import Database
 from app.registry.datasets import add_dataset, delete_dataset
 from app.registry.events import events_after
-from app.registry.jobs import add_job, cancel, get_job, list_jobs, resume
+from app.registry.job_lists import list_jobs
+from app.registry.jobs import add_job, cancel, get_job, resume
 from app.registry.metrics import forget_metrics_after, list_metrics, record_progress
 from app.registry.outbox import next_messages
 from app.registry.tables import Dataset

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from app.actions.compare_checkpoints import origin_of
-from app.registry.attempts import list_attempts
+from app.registry.attempts import expired_leases, list_attempts, overdue_attempts
 from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.checkpoints import (
     add_checkpoint,
@@ -21,16 +21,20 @@ from app.registry.checkpoints import (
     set_aliases,
     set_tags,
 )
+from app.registry.claims import Seat, claim_next
 from app.registry.database import Database, migrate
 from app.registry.events import events_after
 from app.registry.files import named_files
-from app.registry.jobs import get_job, list_jobs
+from app.registry.job_lists import list_jobs
+from app.registry.jobs import get_job
+from app.registry.measured import add_job_metrics
 from app.registry.metrics import list_metrics
+from app.registry.queue_state import line_of
 from app.registry.retention import Tidied, jobs_to_tidy
 from app.registry.tables import Job, JobDataset, Metric, utc_now
 
 BIG = ("jobs", "job_datasets", "attempts", "events", "metrics", "checkpoints", "checkpoint_metrics", "tags")
-BIG += ("evaluations",)
+BIG += ("evaluations", "job_metrics")
 ROWS = 300
 
 Query = Callable[[Session], Any]
@@ -39,9 +43,24 @@ LISTS: dict[str, Query] = {
     "jobs": lambda session: list_jobs(session, limit=5),
     "jobs, deep": lambda session: list_jobs(session, limit=5, before="job_00150"),
     "jobs by state": lambda session: list_jobs(session, limit=5, state="failed", before="job_00150"),
+    "jobs by priority": lambda session: list_jobs(session, limit=5, priority=0, before="job_00150"),
     "jobs by dataset": lambda session: list_jobs(
         session, limit=5, dataset_id="dataset_1", before="job_00150"
     ),
+    **{
+        f"jobs by {' and '.join(given)}": lambda session, given=given: list_jobs(
+            session, limit=5, before="job_00150", **given
+        )
+        for given in (
+            {"hidden_dims": "8"},
+            {"obs_dim": 5300},
+            {"tier": "cpu"},
+            {"metric": "test.sharpe"},
+            {"metric": "test.sharpe", "metric_min": 10.0, "metric_max": 20.0},
+            {"name": "first"},
+            {"name": "first", "state": "failed"},
+        )
+    },
     **{
         f"checkpoints by {' and '.join(given)}": lambda session, given=given: list_checkpoints(
             session, limit=5, before="checkpoint_00150", filters=given
@@ -57,6 +76,8 @@ LISTS: dict[str, Query] = {
             {"tag": "tag-1", "producer": "caliper"},
             {"metric": "test.sharpe"},
             {"metric": "test.sharpe", "metric_min": 10.0, "metric_max": 20.0},
+            {"name": "policy"},
+            {"name": "policy", "producer": "caliper"},
         )
     },
 }
@@ -66,6 +87,17 @@ LOOK_UPS: dict[str, Query] = {
     "checkpoints by tag and metric": lambda session: list_checkpoints(
         session, limit=5, filters={"tag": "tag-1", "metric": "test.sharpe"}
     ),
+    "jobs by metric and dataset": lambda session: list_jobs(
+        session, limit=5, metric="test.sharpe", dataset_id="dataset_1"
+    ),
+    "jobs by a rare name": lambda session: list_jobs(session, limit=5, name="nobody"),
+    "checkpoints by a rare name": lambda session: list_checkpoints(
+        session, limit=5, filters={"name": "nobody"}
+    ),
+    "the next job": lambda session: claim_next(session, Seat("worker", ("caliper.cpu",), 0), 60),
+    "a queue's line": lambda session: line_of(session, "caliper.cpu"),
+    "expired leases": expired_leases,
+    "passed deadlines": lambda session: overdue_attempts(session, 60),
     "a job": lambda session: get_job(session, "job_00007"),
     "a job's attempts": lambda session: list_attempts(session, "job_00007"),
     "a job's events": lambda session: events_after(session, "job_00007", 0, 9),
@@ -111,6 +143,7 @@ def fill(database: Database) -> None:
         for n in range(ROWS):
             job_id = f"job_{n:05}"
             session.add(JobDataset(job_id=job_id, position=0, dataset_id=f"dataset_{n % 3}"))
+            add_job_metrics(session, job_id, {"test": {"sharpe": n / 10}})
             session.add_all(Metric(job_id=job_id, name="loss", step=step, value=0.5) for step in range(3))
             checkpoint_id = f"checkpoint_{n:05}"
             parent_id = f"checkpoint_{n - 1:05}" if n % 10 else None
@@ -118,7 +151,7 @@ def fill(database: Database) -> None:
             add_checkpoint(session, make_checkpoint(id=checkpoint_id, sha256=f"{n:064}", **facts))
             set_tags(session, checkpoint_id, [f"tag-{n % 3}"])
             set_aliases(session, checkpoint_id, [f"alias-{n}"])
-    database.run_alone("ANALYZE")
+    database.run_alone("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
 
 
 @contextmanager
@@ -178,8 +211,17 @@ def test_every_list_comes_in_the_order_of_its_index(full: Database, name: str) -
     assert [line for line in plan if sorts(line)] == [], plan
 
 
+@pytest.mark.parametrize("name", ["jobs by a rare name", "checkpoints by a rare name"])
+def test_a_search_for_a_part_of_a_name_reads_names_and_no_rows(full: Database, name: str) -> None:
+    plan = explain(full, LOOK_UPS[name])
+    alone = "USING COVERING INDEX" if full.is_sqlite else "Index Only Scan"
+    assert any(alone in line and "name" in line for line in plan), plan
+
+
 def test_a_plan_without_an_index_is_recognised(full: Database) -> None:
-    plan = explain(full, lambda session: session.scalars(text("SELECT * FROM jobs ORDER BY obs_dim")).all())
+    plan = explain(
+        full, lambda session: session.scalars(text("SELECT * FROM jobs ORDER BY predicted_bytes")).all()
+    )
     assert any(scans(line) for line in plan), plan
     assert any(sorts(line) for line in plan), plan
 

@@ -53,14 +53,14 @@ def test_the_unfinished_upload_of_the_same_file_is_found(database: Database) -> 
         add_upload(session, upload(checkpoint_id=stored.id))
         add_upload(session, upload(-1))
         add_upload(session, upload(sha256="cd" * 32))
-        assert find_open(session, "m", 10, SHA) is None
+        assert find_open(session, upload()) is None
         row = add_upload(session, upload())
         add_upload(session, upload())
-        found = find_open(session, "m", 10, SHA)
+        found = find_open(session, upload())
         assert found is not None
         assert found.id == row.id
-        assert find_open(session, "other", 10, SHA) is None
-        assert find_open(session, "m", 11, SHA) is None
+        assert find_open(session, upload(name="other")) is None
+        assert find_open(session, upload(bytes=11)) is None
         assert utc_now() < found.expires_at <= utc_now() + timedelta(seconds=60)
 
 

@@ -26,6 +26,9 @@ CONFIG = {
     "environment": {"costs": {"fee_bps": 5.0}},
     "datasets": [{"id": "dataset_1", "sha256": "ab12"}],
 }
+COMMIT = "33cc768e" + "0" * 32
+ATTEMPTS = [{"number": 1, "versions": {"commit": "f" * 40}}, {"number": 2, "versions": {"commit": COMMIT}}]
+"""The last attempt's commit is the one that trained what there is."""
 CHECKPOINT = {"id": "checkpoint_1", "sha256": "cd34", "versions": {"caliper": "0.1.0", "torch": "2.13.0"}}
 
 
@@ -61,7 +64,13 @@ KEPT = [(128, 1.0), (256, 0.7), (384, 0.5), (512, 0.25)]
 
 
 def answer(state: str, last_event: int, **values: Any) -> dict[str, Any]:
-    about = {"name": "a run", "dataset_ids": ["dataset_1"], "config": CONFIG, "checkpoints": [CHECKPOINT]}
+    about = {
+        "name": "a run",
+        "dataset_ids": ["dataset_1"],
+        "config": CONFIG,
+        "checkpoints": [CHECKPOINT],
+        "attempts": ATTEMPTS,
+    }
     return job(state, last_event, **{**about, "started_at": "2026-11-23T12:00:01Z", **values})
 
 

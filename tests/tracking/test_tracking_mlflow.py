@@ -11,7 +11,7 @@ from app.client import Client
 from app.errors import Unavailable
 from app.tracking import snapshot_job
 from app.tracking.facts import list_scores
-from tests.tracking.conftest import PICTURE
+from tests.tracking.conftest import COMMIT, PICTURE
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def test_a_job_is_a_run_and_again_the_same_run(client: Client, ended_job: str, u
     assert run.data.params["datasets.0.sha256"] == run.data.tags["caliper.dataset_sha256"]
     assert run.data.tags["caliper.job_id"] == ended_job
     assert run.data.tags["caliper.state"] == "succeeded"
+    assert run.data.tags["mlflow.source.git.commit"] == run.data.tags["caliper.commit"] == COMMIT
     # Step 256 was measured twice, before the crash and after: MLflow cannot take the first one back.
     kept = history(mlflow, run, "train/entropy")
     assert kept == [(128, 1.0), (256, 0.75), (256, 0.7), (384, 0.5), (512, 0.25)]

@@ -8,7 +8,7 @@ import pytest
 from factories import GOOGL
 from job_rows import HTMX, SAME_ORIGIN, submit, upload_googl
 from page_markup import read_fragment, read_page, rows_of, text_of
-from running_service import Service
+from running_service import Service, is_problem
 
 from app.ui import datasets as page
 
@@ -94,7 +94,7 @@ def test_a_wrong_declaration_is_told_next_to_its_field(service: Service) -> None
     slot = next(each for each in tree.iter("p") if each.get("id") == "name-wrong")
     assert slot.get("hx-swap-oob") == "true"
     assert "timezone" in wrong(read_fragment(send(service, "/ui/datasets", timezone="Mars/Base")))
-    read_page(send(service, "/ui/datasets", headers={"Sec-Fetch-Site": "cross-site"}), 403)
+    is_problem(send(service, "/ui/datasets", headers={"Sec-Fetch-Site": "cross-site"}), 403, "cross_origin")
 
 
 def test_a_dataset_s_page_shows_chart_values_splits_and_jobs(service: Service) -> None:

@@ -11,7 +11,7 @@ from running_service import Service
 
 from app.market.curves import thin_curve
 from app.market.splits import Span
-from app.registry.attempts import Claim, finish_job
+from app.registry.attempts import Claim, finish_job, note_versions
 from app.registry.checkpoints import add_checkpoint
 from app.registry.database import Database
 from app.registry.evaluations import add_evaluation, open_test_span
@@ -42,7 +42,7 @@ def test_a_queued_job_says_what_it_waits_for_and_can_be_cancelled(service: Servi
     job = submit(service, name="<i>mine</i>")
     tree = read_page(service.get(f"/ui/jobs/{job['id']}"))
     assert text_of(tree.find(".//h1")) == "<i>mine</i> queued"
-    assert "waits for a worker of the cpu tier" in text_of(tree.find(".//main"))
+    assert "It waits: no worker of tier cpu" in text_of(tree.find(".//*[@id='waiting']"))
     assert text_of(tree).count("no value yet") == 9
     assert "No worker has taken it yet." in text_of(tree)
     assert tree.find(".//*[@id='status']").get("hx-trigger").startswith("every 2s")
@@ -55,6 +55,19 @@ def test_a_queued_job_says_what_it_waits_for_and_can_be_cancelled(service: Servi
     assert ended.find(".//*[@id='status']").get("hx-get") is None
     service.post(f"/ui/jobs/{job['id']}/resume", headers=SAME_ORIGIN)
     assert service.get(f"/jobs/{job['id']}").json()["state"] == "queued"
+
+
+def test_attempts_name_the_code_that_ran_them(service: Service, registry: Database) -> None:
+    upload_googl(service)
+    job = submit(service)
+    held = claim(registry, job["id"])
+    assert len(rows_of(part(service, job, "history"), "Attempts")[0][4]) == 1  # a dash
+    with registry.write() as session:
+        ran = {"caliper": "0.1.0", "commit": "33cc768e" + "0" * 32, "torch": "2.13.0"}
+        assert note_versions(session, held.hold, ran)
+    row = rows_of(part(service, job, "history"), "Attempts")[0]
+    assert row[4].split() == ["caliper", "0.1.0", "33cc768e0000", "torch", "2.13.0"]
+    assert service.get(f"/jobs/{job['id']}").json()["attempts"][0]["versions"] == ran
 
 
 def test_a_button_that_the_state_does_not_allow_is_refused_readably(service: Service) -> None:
@@ -99,7 +112,10 @@ def test_every_setting_stands_with_its_reason(service: Service) -> None:
     for name in job["config"]["ppo"]:
         assert rows[name][1] == job["reasons"][name], name
     assert rows["gamma"] == ["0.9", "your override: 0.9"]
-    assert rows["tier"] == ["cpu", "the service's default; no worker is alive yet"]
+    assert rows["tier"] == [
+        "cpu",
+        "the service's default; no worker was ever seen: the run takes 0.54 of 8.59 GB",
+    ]
     assert rows["lookback"] == ["5", "as asked for"]
     assert rows["costs.fee_bps"] == ["5", "as stated; costs have no default"]
     assert rows["reward"] == ["log_return", "the default"]

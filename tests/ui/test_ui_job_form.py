@@ -7,7 +7,9 @@ import httpx
 import pytest
 from job_rows import COSTS, HTMX, SAME_ORIGIN, SPEC, submit, upload_googl
 from page_markup import read_fragment, read_page, rows_of, text_of
-from running_service import Service
+from running_service import Service, is_problem
+
+from app.registry.workers import describe_worker, register_worker
 
 TYPED = {
     "datasets": "googl",
@@ -91,6 +93,18 @@ def test_the_preview_is_the_api_s(service: Service) -> None:
     assert service.get("/jobs").json()["items"] == []
 
 
+def test_a_tier_without_a_worker_is_said_with_the_command_that_starts_one(service: Service) -> None:
+    upload_googl(service)
+    command = "CALIPER_DEFAULT_TIER=cpu celery -A worker.main:app worker"
+    said = text_of(read_fragment(send(service, "/ui/jobs/preview", HTMX, tier="cpu")))
+    assert "No worker of the cpu tier is alive: the job would wait." in said
+    assert command in said
+    queue = service.parts.settings.queue_name("cpu")
+    with service.parts.database.write() as session:
+        register_worker(session, describe_worker("w", queue, "cpu", {}, {}))
+    assert "No worker" not in text_of(read_fragment(send(service, "/ui/jobs/preview", HTMX, tier="cpu")))
+
+
 def test_the_form_submits_the_job_that_it_previews_and_a_doubled_click_makes_one(service: Service) -> None:
     upload_googl(service)
     first, second = (send(service, key="k" * 32) for _ in range(2))
@@ -107,7 +121,7 @@ def test_the_form_submits_the_job_that_it_previews_and_a_doubled_click_makes_one
 @pytest.mark.parametrize(
     ("typed", "field", "words"),
     [
-        ({"total_timesteps": "soon"}, "total_timesteps", "valid integer"),
+        ({"total_timesteps": "soon"}, "total_timesteps", "is no number"),
         ({"total_timesteps": ""}, "total_timesteps", "required"),
         ({"fee_bps": "-1"}, "fee_bps", "a number from 0 to"),
         ({"hidden_dims": "0, 8"}, "hidden_dims", "0"),
@@ -191,14 +205,14 @@ def test_without_a_script_the_preview_is_the_whole_page(service: Service) -> Non
 
 def test_another_site_submits_nothing(service: Service) -> None:
     upload_googl(service)
-    read_page(send(service, headers={"Sec-Fetch-Site": "cross-site"}), 403)
+    is_problem(send(service, headers={"Sec-Fetch-Site": "cross-site"}), 403, "cross_origin")
     assert service.get("/jobs").json()["items"] == []
 
 
 def test_with_a_script_a_refusal_comes_as_the_form_and_a_job_as_its_address(service: Service) -> None:
     upload_googl(service)
     tree = read_fragment(send(service, headers=HTMX, total_timesteps="soon"))
-    assert "valid integer" in wrong(tree)["total_timesteps"]
+    assert "is no number" in wrong(tree)["total_timesteps"]
     focused = [each.get("name") for each in tree.iter("input") if "autofocus" in each.attrib]
     assert focused == ["total_timesteps"]
     answer = send(service, headers=HTMX)

@@ -53,13 +53,18 @@ def test_jobs_are_listed_with_state_and_progress(service: Service, registry: Dat
         ({"state": "cancelled"}, ["beta"]),
         ({"dataset": "googl", "name": "1"}, ["alpha 1"]),
         ({"name": "gamma"}, []),
+        ({"hidden_dims": "8 , 4"}, ["alpha 2"]),
+        ({"obs_dim": "1"}, []),
+        ({"tier": "none"}, []),
+        ({"metric": "test.sharpe"}, []),
     ],
 )
 def test_the_list_is_filtered_as_the_address_says(
     service: Service, query: dict[str, str], names: list[str]
 ) -> None:
     upload_googl(service)
-    made = [submit(service, name=name) for name in ("alpha 1", "beta", "alpha 2")]
+    made = [submit(service, name=name) for name in ("alpha 1", "beta")]
+    submit(service, name="alpha 2", hidden_dims=[8, 4])
     service.post(f"/jobs/{made[1]['id']}/cancel")
     tree = read_fragment(service.get("/ui/jobs", params=query, headers=HTMX))
     if names:
@@ -87,4 +92,7 @@ def test_older_jobs_are_a_link_away_and_keep_the_filter(
 
 def test_what_the_api_refuses_is_said(service: Service) -> None:
     assert "state" in text_of(read_page(service.get("/ui/jobs?state=gone"), 422).find(".//main"))
+    assert "hidden_dims" in text_of(read_page(service.get("/ui/jobs?hidden_dims=8,"), 422).find(".//main"))
+    typed = read_fragment(service.get("/ui/jobs?hidden_dims=8,", headers=HTMX))
+    assert "hidden_dims" in text_of(typed.find(".//div[@role='alert']"))
     assert "no dataset" in text_of(read_page(service.get("/ui/jobs?dataset=none"), 404).find(".//main"))

@@ -23,7 +23,7 @@ from app.registry.database import Database
 from app.registry.jobs import get_job
 from app.registry.tables import Checkpoint, Dataset, Job
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from tests.market.making import make_bars
 from worker.run import StopFlag, TrainingRun
 from worker.save import load_checkpoint
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("dataset")
 class Bench:
     """A registry with bars that have two columns of their own."""
 
-    def __init__(self, registry: Database, storage: Storage, settings: Settings) -> None:
+    def __init__(self, registry: Database, storage: FolderStorage, settings: Settings) -> None:
         self.registry, self.storage, self.settings = registry, storage, settings
 
     def upload(self, name: str, columns: str, seed: int = 0) -> Dataset:
@@ -68,7 +68,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(registry: Database, storage: Storage, settings: Settings) -> Bench:
+def bench(registry: Database, storage: FolderStorage, settings: Settings) -> Bench:
     return Bench(registry, storage, settings)
 
 
@@ -129,7 +129,7 @@ def test_several_datasets_share_their_common_columns_and_name_the_one_that_lacks
 
 
 def test_a_start_from_other_features_is_refused_when_it_is_submitted(
-    bench: Bench, registry: Database, storage: Storage, settings: Settings
+    bench: Bench, registry: Database, storage: FolderStorage, settings: Settings
 ) -> None:
     first = bench.submit(features=["ret_1", "mfi_14"])
     bench.run(first)

@@ -16,12 +16,12 @@ from app.registry.attempts import interrupt_job
 from app.registry.database import Database
 from app.registry.tables import Checkpoint
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from tests.worker.test_run import Desk, StopAfter
 
 
 @pytest.fixture
-def desk(registry: Database, storage: Storage, settings: Settings) -> Desk:
+def desk(registry: Database, storage: FolderStorage, settings: Settings) -> Desk:
     upload_googl(registry, storage, settings)
     return Desk(registry, storage, settings)
 

@@ -13,7 +13,7 @@ from app.actions.cancel_job import cancel_job
 from app.actions.export_checkpoint import export_checkpoint
 from app.actions.submit_job import submit_job
 from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
-from app.registry.attempts import Claim, claim_job, interrupt_job, stop_job
+from app.registry.attempts import Claim, claim_job, interrupt_job, list_attempts, stop_job
 from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.checkpoints import add_checkpoint
 from app.registry.database import Database
@@ -21,8 +21,9 @@ from app.registry.events import events_after
 from app.registry.jobs import get_job, resume
 from app.registry.metrics import list_metrics
 from app.registry.tables import Checkpoint, Job
+from app.release import find_commit
 from app.settings import Settings
-from app.storage import Storage, Stored
+from app.storage import FolderStorage, Stored
 from tests.market.making import make_bars
 from worker import exits
 from worker.run import StopFlag, TrainingRun, progress_pause
@@ -34,7 +35,7 @@ class Desk:
     """A registry with the shipped bars, and what tests do with it."""
 
     registry: Database
-    storage: Storage
+    storage: FolderStorage
     settings: Settings
 
     def submit(self, **values: Any) -> Job:
@@ -63,7 +64,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(registry: Database, storage: Storage, settings: Settings) -> Desk:
+def desk(registry: Database, storage: FolderStorage, settings: Settings) -> Desk:
     upload_googl(registry, storage, settings)
     return Desk(registry, storage, settings)
 
@@ -149,6 +150,26 @@ def test_the_file_is_plain_and_says_where_it_comes_from(desk: Desk) -> None:
     assert tree["feature_schema"]["names"] == ["ret_1", "rsi_14"]
     assert len(tree["normaliser"]["center"]) == 2
     assert set(tree["versions"]) >= {"caliper", "torch"}
+
+
+@pytest.mark.parametrize("commit", ["abcdef0123456789", ""])
+def test_the_attempt_and_its_checkpoint_name_the_commit_and_the_file_keeps_its_size(
+    desk: Desk, commit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALIPER_SOURCE_COMMIT", commit)
+    job = desk.submit()
+    desk.run(desk.claim(job))
+    with desk.registry.read() as session:
+        (attempt,) = list_attempts(session, job.id)
+    (checkpoint,) = desk.checkpoints(job)
+    expected = commit or find_commit()
+    assert attempt.versions is not None
+    assert attempt.versions.get("commit") == expected
+    assert {"caliper", "python", "torch"} <= set(attempt.versions)
+    assert checkpoint.versions is not None
+    assert checkpoint.versions.get("commit") == expected
+    assert "commit" not in checkpoint.report["versions"]  # what the file itself says
+    assert checkpoint.bytes == job.predicted_bytes
 
 
 def test_progress_metrics_and_events_are_recorded(desk: Desk) -> None:

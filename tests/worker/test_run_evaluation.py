@@ -18,14 +18,14 @@ from app.registry.evaluations import figures_of, list_evaluations
 from app.registry.jobs import get_job
 from app.registry.tables import Job
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from worker.run import StopFlag, TrainingRun
 
 
 class Bench:
     """A registry with the shipped bars, where jobs are trained in this process."""
 
-    def __init__(self, registry: Database, storage: Storage, settings: Settings) -> None:
+    def __init__(self, registry: Database, storage: FolderStorage, settings: Settings) -> None:
         self.registry, self.storage, self.settings = registry, storage, settings
         upload_googl(registry, storage, settings)
 
@@ -48,7 +48,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(registry: Database, storage: Storage, settings: Settings) -> Bench:
+def bench(registry: Database, storage: FolderStorage, settings: Settings) -> Bench:
     return Bench(registry, storage, settings)
 
 

@@ -15,7 +15,7 @@ from app.registry.events import events_after
 from app.registry.jobs import get_job
 from app.registry.tables import Checkpoint, Job
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import FolderStorage
 from worker import exits
 from worker.ppo.network import NativeActorCritic
 from worker.run import StopFlag, TrainingRun
@@ -28,7 +28,7 @@ LARGEST = 16
 class Shop:
     """A registry with the shipped bars, where jobs are trained in this process."""
 
-    def __init__(self, registry: Database, storage: Storage, settings: Settings) -> None:
+    def __init__(self, registry: Database, storage: FolderStorage, settings: Settings) -> None:
         self.registry, self.storage, self.settings = registry, storage, settings
         upload_googl(registry, storage, settings)
 
@@ -62,7 +62,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(registry: Database, storage: Storage, settings: Settings) -> Shop:
+def shop(registry: Database, storage: FolderStorage, settings: Settings) -> Shop:
     return Shop(registry, storage, settings)
 
 

@@ -15,16 +15,18 @@ from app.actions.submit_job import submit_job
 from app.jobs.lifecycle import REQUEUE
 from app.registry.attempts import expired_leases, list_attempts, move_job
 from app.registry.checkpoint_lists import list_checkpoints
+from app.registry.claims import Seat
 from app.registry.database import Database
-from app.registry.jobs import get_job
+from app.registry.jobs import get_job, resume
 from app.registry.tables import Job
 from app.settings import Settings
 from app.storage import Storage
 from worker import supervise
-from worker.supervise import describe_crash, last_words, supervise_job
+from worker.supervise import describe_crash, last_words, supervise_next
 
 pytestmark = pytest.mark.slow  # a trainer process for each test
 
+SEAT = Seat("worker", ("caliper.cpu",))
 LONG = {"total_timesteps": 50_000_000}
 """More than any test waits for."""
 
@@ -51,8 +53,8 @@ def job_of(registry: Database, job: Job) -> Job:
         return get_job(session, job.id)
 
 
-def in_background(job: Job, settings: Settings) -> threading.Thread:
-    thread = threading.Thread(target=supervise_job, args=(job.id, "worker", settings), daemon=True)
+def in_background(settings: Settings) -> threading.Thread:
+    thread = threading.Thread(target=supervise_next, args=(SEAT, settings), daemon=True)
     thread.start()
     return thread
 
@@ -80,7 +82,7 @@ def trainers(job: Job) -> list[int]:
 
 def test_a_job_runs_to_its_end(registry: Database, settings: Settings, submit: Callable[..., Job]) -> None:
     job = submit()
-    supervise_job(job.id, "worker", settings)
+    supervise_next(SEAT, settings)
     assert job_of(registry, job).state == "succeeded"
     assert trainers(job) == []
 
@@ -89,9 +91,8 @@ def test_a_doubled_message_finds_nothing_to_claim(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
     job = submit()
-    supervise_job(job.id, "worker", settings)
-    supervise_job(job.id, "worker", settings)
-    supervise_job("job_unknown", "worker", settings)
+    supervise_next(SEAT, settings)
+    supervise_next(SEAT, settings)
     assert job_of(registry, job).attempt == 1
 
 
@@ -99,7 +100,7 @@ def test_cancelling_checkpoints_and_stops(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
     job = submit(**LONG)
-    thread = in_background(job, settings)
+    thread = in_background(settings)
     wait_for_progress(registry, job)
     cancel_job(registry, job.id)
     thread.join(30)
@@ -113,6 +114,32 @@ def test_cancelling_checkpoints_and_stops(
     assert trainers(job) == []
 
 
+def test_at_its_deadline_a_job_checkpoints_fails_and_goes_on_when_it_is_resumed(
+    registry: Database, settings: Settings, submit: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watches: list[supervise.Watch] = []
+    begin = supervise.Watch.until_end
+    monkeypatch.setattr(supervise.Watch, "until_end", lambda watch: (watches.append(watch), begin(watch))[1])
+    job = submit(**LONG, max_hours=10.0)
+    thread = in_background(settings)
+    wait_for_progress(registry, job)
+    assert watches[0].seconds_left == 36_000
+    watches[0].seconds_left = 0.0  # ten hours have passed
+    thread.join(30)
+    done = job_of(registry, job)
+    assert (done.state, (done.error or {})["code"]) == ("failed", "deadline")
+    assert (done.error or {})[
+        "detail"
+    ] == "its limit of 10 h of training is used up: checkpointed and stopped"
+    with registry.read() as session:
+        (checkpoint,) = list_checkpoints(session, limit=9, filters={"job_id": job.id})
+    assert (checkpoint.kind, checkpoint.id) == ("stopped", done.resume_from)
+    assert trainers(job) == []
+    with registry.write() as session:
+        assert resume(session, job.id).used_seconds == 0
+    assert job_of(registry, job).resume_from == checkpoint.id
+
+
 def test_a_killed_trainer_is_a_crash_and_the_job_waits_again(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
@@ -120,7 +147,7 @@ def test_a_killed_trainer_is_a_crash_and_the_job_waits_again(
     for attempt in (1, 2):
         with registry.write() as session:
             session.get_one(Job, job.id).progress = {}
-        thread = in_background(job, settings)
+        thread = in_background(settings)
         wait_for_progress(registry, job)
         for pid in trainers(job):
             os.kill(pid, signal.SIGKILL)
@@ -137,7 +164,7 @@ def test_a_stopping_worker_hands_the_job_back_with_a_checkpoint(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
     job = submit(**LONG)
-    thread = in_background(job, settings)
+    thread = in_background(settings)
     wait_for_progress(registry, job)
     supervise.announce_stop()
     thread.join(30)
@@ -151,7 +178,7 @@ def test_a_trainer_stopped_before_it_was_ready_costs_no_attempt(
 ) -> None:
     job = submit(**LONG)
     supervise.announce_stop()
-    supervise_job(job.id, "worker", settings)
+    supervise_next(SEAT, settings)
     left = job_of(registry, job)
     assert (left.state, left.failures, left.attempt) == ("queued", 0, 1)
     with registry.read() as session:
@@ -163,7 +190,7 @@ def test_a_trainer_whose_job_was_given_away_is_killed(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
     job = submit(**LONG)
-    thread = in_background(job, settings)
+    thread = in_background(settings)
     wait_for_progress(registry, job)
     with registry.write() as session:
         assert move_job(session, job.id, REQUEUE, values={}) is not None
@@ -177,7 +204,7 @@ def test_heartbeats_keep_the_lease_alive(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
     job = submit(**LONG)
-    thread = in_background(job, settings)
+    thread = in_background(settings)
     wait_for_progress(registry, job)
     with registry.read() as session:
         before = get_job(session, job.id).lease_expires_at

@@ -4,6 +4,7 @@ The names are those of the OpenAPI document, which describes each key; tests hol
 ISO 8601 texts. What lies deeper than one level is `Json`.
 """
 
+from app.client.answers.access import AuditView, KeyUse, KeyView, NewKeyView
 from app.client.answers.checkpoint import (
     CheckpointDetail,
     CheckpointDiff,
@@ -20,6 +21,7 @@ from app.client.answers.service import Health, Page, QueueState, Readiness, Work
 from app.client.answers.size import CalibrationDetail, CalibrationView, Recommendation, SizedNetwork, Tier
 
 __all__ = [
+    "AuditView",
     "CalibrationDetail",
     "CalibrationView",
     "CheckpointDetail",
@@ -34,7 +36,10 @@ __all__ = [
     "JobReport",
     "JobView",
     "Json",
+    "KeyUse",
+    "KeyView",
     "MetricPoints",
+    "NewKeyView",
     "Page",
     "QueueState",
     "Readiness",

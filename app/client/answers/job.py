@@ -18,6 +18,7 @@ class JobView(TypedDict):
     obs_dim: int
     hidden_dims: list[int]
     tier: str
+    priority: int
     predicted_bytes: int
     attempt: int
     failures: int
@@ -35,11 +36,14 @@ class JobDetail(JobView):
     """A training job with its plan, attempts and checkpoints."""
 
     queue: str
+    waiting: str | None
+    used_seconds: float
     spec: Json
     config: Json
     reasons: Json
     estimate: Json
     resume_from: str | None
+    request_id: str | None
     attempts: list[Json]
     checkpoints: list[CheckpointView]
     links: dict[str, str]

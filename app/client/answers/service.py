@@ -20,6 +20,11 @@ class WorkerView(TypedDict):
     id: str
     tier: str
     queue: str
+    queues: list[str]
+    state: str
+    protocol: int
+    plan_version: int
+    outdated: bool
     device: Json
     versions: Json
     started_at: str
@@ -38,6 +43,7 @@ class Health(TypedDict):
     """That the process lives."""
 
     status: str
+    version: str
 
 
 class Readiness(TypedDict):

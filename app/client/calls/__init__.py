@@ -3,6 +3,7 @@
 A call knows the type of its answer; nothing here talks to the network or opens a file.
 """
 
+from app.client.calls.access_calls import audit, create_key, keys, own_key, revoke_key
 from app.client.calls.call import Call, FilePart, OnProgress
 from app.client.calls.checkpoint_calls import (
     begin_upload,
@@ -17,6 +18,7 @@ from app.client.calls.checkpoint_calls import (
     finish_upload,
     give_up_upload,
     inspect_checkpoint,
+    inspect_registered,
     label_checkpoint,
     send_part,
     upload,
@@ -46,7 +48,7 @@ from app.client.calls.job_calls import (
     resume,
     submit_job,
 )
-from app.client.calls.service_calls import health, measurements, queue, ready, workers
+from app.client.calls.service_calls import drain_worker, health, measurements, queue, ready, workers
 from app.client.calls.size_calls import (
     calibration,
     calibrations,
@@ -60,6 +62,7 @@ __all__ = [
     "Call",
     "FilePart",
     "OnProgress",
+    "audit",
     "begin_upload",
     "begin_weights_diff",
     "calibration",
@@ -69,6 +72,7 @@ __all__ = [
     "checkpoint",
     "checkpoint_file",
     "checkpoints",
+    "create_key",
     "dataset",
     "dataset_chart",
     "datasets",
@@ -76,6 +80,7 @@ __all__ = [
     "delete_dataset",
     "diff",
     "diff_files",
+    "drain_worker",
     "estimate",
     "evaluation",
     "evaluation_page",
@@ -86,18 +91,22 @@ __all__ = [
     "give_up_upload",
     "health",
     "inspect_checkpoint",
+    "inspect_registered",
     "job",
     "jobs",
     "keep_calibration",
+    "keys",
     "label_checkpoint",
     "log",
     "measurements",
     "metrics",
+    "own_key",
     "preview_job",
     "queue",
     "ready",
     "recommendation",
     "resume",
+    "revoke_key",
     "send_part",
     "splits",
     "submit_job",

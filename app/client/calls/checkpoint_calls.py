@@ -21,6 +21,11 @@ def inspect_checkpoint(file: Path) -> Call[CheckpointReport]:
     return Call(method="POST", path="/checkpoints/inspect", files={"file": file})
 
 
+def inspect_registered(id_or_alias: str) -> Call[CheckpointReport]:
+    """Read a registered checkpoint's file anew."""
+    return Call(method="GET", path=path_of("checkpoints", id_or_alias, "inspection"))
+
+
 def upload_checkpoint(
     file: Path,
     name: str,

@@ -26,7 +26,13 @@ class Checkpoint(Base):
     """
 
     __tablename__ = "checkpoints"
-    __table_args__ = (_live("live", "id"), *(_live(f"{each}_live", each, "id") for each in LISTED_BY))
+    __table_args__ = (
+        _live("live", "id"),
+        # All that a search for a part of a name looks at; without `deleted_at` SQLite would read each row for it.
+        _live("name_live", "id", "name", "deleted_at"),
+        _live("kind_bytes_live", "kind", "bytes"),  # summed at each scrape of /metrics
+        *(_live(f"{each}_live", each, "id") for each in LISTED_BY),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
@@ -49,6 +55,7 @@ class Checkpoint(Base):
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     deleted_at: Mapped[datetime | None]
+    key_id: Mapped[str | None] = mapped_column(String(40), index=True)
 
 
 class CheckpointMetric(Base):
@@ -77,6 +84,7 @@ class Upload(Base):
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    key_id: Mapped[str | None] = mapped_column(String(40), index=True)
 
 
 class WeightsDiff(Base):

@@ -18,6 +18,7 @@ class Dataset(Base):
     name: Mapped[str] = mapped_column(String(200), index=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     file_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
     rows: Mapped[int] = mapped_column(BigInteger)
     bar_seconds: Mapped[int]
     starts_at: Mapped[datetime]
@@ -29,3 +30,4 @@ class Dataset(Base):
     licence: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     deleted_at: Mapped[datetime | None]
+    key_id: Mapped[str | None] = mapped_column(String(40), index=True)
