@@ -51,7 +51,7 @@ _UPLOAD = (
     Link(
         "patch",
         "/uploads/{upload_id}",
-        {"path.upload_id": ID, "header.Upload-Offset": "$response.body#/received"},
+        {"path.upload_id": ID, "header.Upload-Offset": "$response.header.Upload-Offset"},
         "The next part.",
     ),
 )

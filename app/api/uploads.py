@@ -8,7 +8,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.api.plain_numbers import require_numbers
+from app.api.plain_values import require_plain
 from app.api.strict_json import read_json
 from app.errors import InvalidInput, LimitExceeded
 from app.settings import MIB, Settings
@@ -51,7 +51,7 @@ class LimitedRequest(Request):
         value = read_json(await self.body())
         body = getattr(self.scope.get("route"), "body_field", None)
         if body is not None:
-            require_numbers(value, body.field_info.annotation)
+            require_plain(value, body.field_info.annotation)
         return value
 
     async def stream(self) -> AsyncGenerator[bytes, None]:

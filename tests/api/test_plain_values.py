@@ -1,6 +1,7 @@
-"""A number is a number, wherever a body asks for one; everything else is left to the validation."""
+"""A number is a number and a truth value one, wherever a body asks for it; all else is left to the validation."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 import pytest
@@ -8,7 +9,7 @@ from job_rows import SPEC
 from pydantic import Field
 from running_service import Service, is_problem
 
-from app.api.plain_numbers import require_numbers
+from app.api.plain_values import require_plain
 from app.errors import InvalidInput
 
 
@@ -27,6 +28,7 @@ class Body:
     flag: bool = False
     free: dict[str, Any] | None = None
     many: list[Inner] | None = None
+    at: datetime | None = None
 
 
 GOOD: dict[str, Any] = {"count": 1, "inner": {"price": 1}}
@@ -39,6 +41,8 @@ GOOD: dict[str, Any] = {"count": 1, "inner": {"price": 1}}
         {"limit": None},
         {"widths": [8, 8]},
         {"flag": True},
+        {"at": "2026-11-23T09:00:00Z"},
+        {"at": None},
         {"free": {"price": True, "count": "1"}},
         {"inner": {"price": 1.5, "either": "1"}},
         {"unknown": True},
@@ -47,7 +51,7 @@ GOOD: dict[str, Any] = {"count": 1, "inner": {"price": 1}}
     ],
 )
 def test_what_may_be_is_passed_on(more: dict[str, Any]) -> None:
-    require_numbers({**GOOD, **more}, Body)
+    require_plain({**GOOD, **more}, Body)
 
 
 @pytest.mark.parametrize(
@@ -59,18 +63,23 @@ def test_what_may_be_is_passed_on(more: dict[str, Any]) -> None:
         ({"widths": [8, True]}, "widths/1"),
         ({"inner": {"price": "1"}}, "inner/price"),
         ({"many": [{"price": 1}, {"price": False}]}, "many/1/price"),
+        ({"flag": 0}, "flag"),
+        ({"flag": "true"}, "flag"),
+        ({"flag": 1.0}, "flag"),
+        ({"at": 0}, "at"),
+        ({"at": "1700000000"}, "at"),
     ],
 )
-def test_what_is_no_number_is_refused_with_its_place(more: dict[str, Any], pointer: str) -> None:
+def test_what_is_something_else_is_refused_with_its_place(more: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        require_numbers({**GOOD, **more}, Body)
+        require_plain({**GOOD, **more}, Body)
     assert refused.value.pointer == pointer
 
 
 def test_a_body_that_is_no_object_is_left_to_the_validation() -> None:
     for value in (None, [], [1], "x", 1, True):
-        require_numbers(value, Body)
-    require_numbers({"a": True}, None)
+        require_plain(value, Body)
+    require_plain({"a": True}, None)
 
 
 @pytest.mark.parametrize(
