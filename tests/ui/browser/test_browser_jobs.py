@@ -185,7 +185,7 @@ def test_the_form_tells_what_the_job_would_be_as_one_types(
     widths = page.get_by_label("hidden_dims")
     widths.fill("64, x")
     page.get_by_role("button", name="Submit the job").click()
-    expect(page.locator("#hidden_dims-wrong")).to_contain_text("valid integer")
+    expect(page.locator("#hidden_dims-wrong")).to_contain_text("is no number")
     expect(widths).to_have_value("64, x")
     widths.fill("64")
     page.get_by_role("button", name="Submit the job").click()

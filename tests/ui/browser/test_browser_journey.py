@@ -55,7 +55,7 @@ def submit(page: Page, check_accessible: Check, picture: Picture) -> None:
     page.get_by_text("Observation and environment").click()
     for label, value in SMALL.items():
         page.get_by_label(label, exact=True).fill(value)
-    page.get_by_text("Single settings, start and attempts").click()
+    page.get_by_text("Single settings, start, attempts, priority and time limit").click()
     page.get_by_label("PPO settings, one a line").fill("num_envs=4\nnum_steps=32")
     expect(page.locator("#preview")).to_contain_text("B, exactly")
     check_accessible(page)
