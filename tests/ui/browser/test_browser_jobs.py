@@ -74,6 +74,7 @@ def fill_costs(page: Page) -> None:
         "/ui/datasets",
         "/ui/datasets/googl?folds=3",
         "/ui/queue",
+        "/ui/sign-in",
     ],
 )
 def test_a_page_is_usable_by_all_and_fits_every_width(
