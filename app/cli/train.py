@@ -106,19 +106,14 @@ def train_command(  # noqa: PLR0913 - the options of a command
     Exit codes: 0 the job succeeded, or was queued with --detach · 1 it was refused, failed or was cancelled ·
     2 wrong usage · 3 the service does not answer · 130 Ctrl-C, the job goes on.
     """
+    chosen = {"name": name, "training_mode": mode, "use_case": use_case, "tier": tier, "seed": seed}
+    limits = {"priority": priority, "max_hours": max_hours, "initial_checkpoint": start_from}
     spec = _stated(
         **({"dataset": dataset[0]} if len(dataset) == 1 else {"datasets": dataset}),
+        **(chosen | limits),
         total_timesteps=timesteps,
         environment={"costs": parse_settings(costs.split(","), "--costs", COSTS_EXAMPLE)},
-        name=name,
         hidden_dims=list(parse_dims(hidden)) if hidden else None,
-        training_mode=mode,
-        use_case=use_case,
-        tier=tier,
-        priority=priority,
-        max_hours=max_hours,
-        seed=seed,
-        initial_checkpoint=start_from,
         overrides=parse_settings(setting or [], "--set", "gamma=0.995"),
     )
     tracking = _open_tracking(Tracking(tensorboard, mlflow, experiment), detach=detach)
