@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import psutil
 from sqlalchemy import create_engine, text
 
 from app.settings import Settings
+from benchmarks.api_process import free_port, running_api
 from benchmarks.registry_rows import OBS_DIMS, PRODUCERS, SHAPES, TAGS, TIERS, Size
 
 
@@ -50,11 +50,10 @@ def percentile(seconds: list[float], share: int) -> float:
 
 def ask_caliper(url: str, folder: Path, size: Size, requests: int, database: int | None = None) -> Answers:
     """All queries at the API on this database, one process; `database` is the pid of the database's server."""
-    settings = Settings(data_dir=folder, database_url=url)
-    command = (sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--log-level", "warning")
-    environment = {**os.environ, **settings.environment()}
-    with serving(command, environment, "/healthz") as (client, service):
-        servers = [service] if database is None else [service, database]
+    folder.mkdir(parents=True)
+    settings = Settings(data_dir=folder, database_url=url, port=free_port())
+    with running_api(settings, folder / "api.log") as api, _client(api.url) as client:
+        servers = [api.pid] if database is None else [api.pid, database]
         return _ask(client, servers, caliper_questions(url, random.Random(size.seed)), requests)
 
 
@@ -157,7 +156,16 @@ def fill_mlflow(python: str, folder: Path, runs: int, points: int) -> list[str]:
 def ask_mlflow(python: str, filled: tuple[str, str, str, int], folder: Path, requests: int) -> Answers:
     """The same queries at an MLflow server, as far as it has them."""
     uri, experiment, run_id, runs = filled
-    command = (python, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1")
+    command: tuple[str, ...] = (
+        python,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--workers",
+        "1",
+    )
     command += ("--default-artifact-root", f"{folder}/artifacts")
     with serving(command, dict(os.environ), "/health") as (client, service):
         questions = mlflow_questions(experiment, run_id, runs, random.Random(1))
@@ -212,18 +220,20 @@ def serving(
     command: tuple[str, ...], environment: dict[str, str], path: str
 ) -> Iterator[tuple[httpx.Client, int]]:
     """The service as a child process: a client on one connection, and its pid."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     given = [*command, "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(given, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
+        with _client(f"http://127.0.0.1:{port}") as client:
             _await(client, path, process)
             yield client, process.pid
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _client(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, timeout=120, trust_env=False)
 
 
 def _await(client: httpx.Client, path: str, process: "subprocess.Popen[bytes]") -> None:
