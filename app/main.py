@@ -3,6 +3,7 @@
 Run it as `uvicorn app.main:create_app --factory`.
 """
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from app.actions.prove_consumption import ConsumptionProof
 from app.actions.recognise_storage import recognise_storage
@@ -63,7 +65,7 @@ from app.logs import configure_logs
 from app.queue import Queue
 from app.registry.database import Database
 from app.registry.sole import only_api
-from app.settings import Settings, get_settings
+from app.settings import Settings, describe_mistakes, get_settings
 from app.storage import open_storage
 from app.ui.install import install_pages
 
@@ -96,15 +98,29 @@ log = structlog.get_logger()
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The API, not yet running; settings are read from the environment where none are given.
 
-    Its lifespan runs the relay of messages and the sweeps, and closes what they use.
+    Its lifespan runs the relay of messages and the sweeps, and closes what they use. Raises Conflict for settings with
+    which it would be open to all; SystemExit, with all that is wrong in words, where they are the environment's.
     """
-    settings = settings or get_settings()
+    if settings is None:
+        settings = settings_of_server()
     refuse_exposure(settings)
     parts = build_parts(settings)
     configure_logs(parts.settings, "api")
     app = install_operations()
     app.state.parts = parts
     return app
+
+
+def settings_of_server() -> Settings:
+    """The environment's settings; a mistake in them ends the server by a line that says it, not by a trace."""
+    try:
+        settings = get_settings()
+        refuse_exposure(settings)
+    except ValidationError as error:
+        sys.exit(describe_mistakes(error))
+    except Conflict as refusal:
+        sys.exit(f"{refusal.pointer}: {refusal.detail}\nhint: {refusal.hint}")
+    return settings
 
 
 def install_operations() -> FastAPI:

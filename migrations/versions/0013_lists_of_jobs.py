@@ -21,16 +21,20 @@ JOBS = {
 NAMES = "ix_checkpoints_name_live"
 COPY = """
 INSERT INTO job_metrics (job_id, name, value)
-SELECT jobs.id, checkpoint_metrics.name, checkpoint_metrics.value
-FROM jobs
-JOIN checkpoint_metrics ON checkpoint_metrics.checkpoint_id = (
-  SELECT max(checkpoints.id) FROM checkpoints
-  WHERE checkpoints.job_id = jobs.id AND checkpoints.kind = 'final' AND checkpoints.deleted_at IS NULL
-)
-WHERE jobs.state = 'succeeded'
+SELECT finals.job_id, checkpoint_metrics.name, checkpoint_metrics.value
+FROM (
+  SELECT checkpoints.job_id AS job_id, max(checkpoints.id) AS id
+  FROM checkpoints JOIN jobs ON jobs.id = checkpoints.job_id
+  WHERE jobs.state = 'succeeded' AND checkpoints.kind = 'final' AND checkpoints.deleted_at IS NULL
+  GROUP BY checkpoints.job_id
+) AS finals
+JOIN checkpoint_metrics ON checkpoint_metrics.checkpoint_id = finals.id
+WHERE true
 ON CONFLICT DO NOTHING
 """
-"""What is known of succeeded jobs: the figures of their final checkpoints that are not deleted."""
+"""What is known of succeeded jobs: the figures of their final checkpoints that are not deleted. A subquery for each job
+would be planned by statistics, which no longer fit in the middle of a chain of migrations: on an analysed SQLite of
+100,000 jobs it did not end within minutes. (`WHERE true` is SQLite's way to tell ON CONFLICT from the join's ON.)"""
 
 
 def upgrade() -> None:

@@ -1,6 +1,7 @@
 """Under which names the service answers, and which pages may ask it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import httpx
@@ -145,6 +146,25 @@ def test_the_service_does_not_start_to_listen_elsewhere_without_keys(settings: S
     assert "CALIPER_REQUIRE_KEYS=true" in caught.value.hint
     refuse_exposure(exposed.model_copy(update={"require_keys": True}))
     refuse_exposure(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CALIPER_HOST", "0.0.0.0", "caliper keys create"),
+        ("CALIPER_SWEEP_SECONDS", "soon", "CALIPER_SWEEP_SECONDS: Input should be a valid number"),
+    ],
+)
+def test_a_server_with_wrong_settings_ends_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv("CALIPER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as caught:
+        create_app()
+    assert said in str(caught.value.code)
+    assert variable in str(caught.value.code) or value in str(caught.value.code)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_default_on_loopback_asks_for_no_key(service: Service) -> None:
