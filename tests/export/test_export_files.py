@@ -83,6 +83,20 @@ def test_the_weights_alone_are_torch_s_own_file(tmp_path: Path) -> None:
             assert ours.getinfo(name).header_offset == real.getinfo(name).header_offset
 
 
+def test_a_tensor_without_values_is_written_as_torch_does(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pt"
+    state = {"a.weight": torch.ones(3), "b.weight": torch.ones(0, 4), "c.weight": torch.ones(2)}
+    torch.save(state, path)
+    with path.open("rb") as file:
+        export = plan_export(inspect_checkpoint(path), file, "torch")
+        data = b"".join(export.blocks(reads_of(file.fileno())))
+    theirs = io.BytesIO()
+    torch.save(state, theirs)
+    identity = data.index(b"archive/.data/serialization_id") - 200
+    assert data[:identity] == theirs.getvalue()[:identity]
+    assert len(data) == len(theirs.getvalue())
+
+
 def test_the_same_checkpoint_gives_the_same_bytes(tmp_path: Path) -> None:
     made = make_policy(tmp_path, SHAPE)
     for kind in FORMATS:
