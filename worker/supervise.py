@@ -25,6 +25,7 @@ from app.registry.attempts import (
     Claim,
     Hold,
     expire_job,
+    has_recorded_end,
     holds_job,
     interrupt_job,
     lose_attempt,
@@ -41,6 +42,8 @@ from worker import exits
 
 POLL_SECONDS = 0.5
 """Time between two looks at the trainer and at the user's wish."""
+EXIT_SECONDS = 20.0
+"""How long a trainer that has recorded its job's end may take to leave: it closes the GPU, its files and trackers."""
 TAIL_BYTES = 4_000
 """How much of a crashed trainer's last words is read."""
 LAST_LINES, MOST_LINE = 20, 500
@@ -150,11 +153,15 @@ class Watch:
         """Read the user's wish, with a heartbeat where one is due; give up a job that is no longer ours."""
         try:
             desired = self._beat() if renew else self._read_wish()
+            has_ended = desired is None and self._has_ended()
         except Unavailable as error:
             log.warning("the registry does not answer", job_id=self.hold.job_id, error=error.detail)
             # Past the lease another worker may hold the job: two trainers of one job must not run on.
             self.lost = time.monotonic() - self._beat_at > self.settings.lease_seconds
         else:
+            if has_ended:
+                self._await_exit()
+                return
             self.lost = desired is None
             self.cancelled = desired is Desired.CANCEL
         if self.lost:
@@ -172,6 +179,17 @@ class Watch:
     def _read_wish(self) -> Desired | None:
         with self.database.read() as session:
             return wanted_of(session, self.hold)
+
+    def _has_ended(self) -> bool:
+        with self.database.read() as session:
+            return has_recorded_end(session, self.hold)
+
+    def _await_exit(self) -> None:
+        try:
+            self.trainer.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.warning("the trainer did not leave after its end", seconds=EXIT_SECONDS)
+            self._kill()
 
     def _ask_to_stop(self) -> None:
         if not self.asked:

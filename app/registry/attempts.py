@@ -110,6 +110,13 @@ def wanted_of(session: Session, hold: Hold) -> Desired | None:
     return None if desired is None else Desired(desired)
 
 
+def has_recorded_end(session: Session, hold: Hold) -> bool:
+    """Whether the holder itself recorded how its attempt ended, as against one whom the job was taken from."""
+    own = Attempt.outcome.in_((Outcome.SUCCEEDED, Outcome.FAILED))
+    ended = select(Attempt.number).where(Attempt.job_id == hold.job_id, Attempt.fence == hold.fence, own)
+    return session.execute(ended).first() is not None
+
+
 def holds_job(session: Session, hold: Hold) -> bool:
     """Whether this fence still holds the job; locks the row until the transaction ends."""
     held = select(Job.id).where(Job.id == hold.job_id, Job.fence == hold.fence, Job.state.in_(FINISH.sources))

@@ -87,6 +87,45 @@ def test_a_job_runs_to_its_end(registry: Database, settings: Settings, submit: C
     assert trainers(job) == []
 
 
+@pytest.fixture
+def watches(monkeypatch: pytest.MonkeyPatch) -> list[supervise.Watch]:
+    """Those that watch a trainer, as they begin."""
+    found: list[supervise.Watch] = []
+    begin = supervise.Watch.until_end
+    monkeypatch.setattr(supervise.Watch, "until_end", lambda watch: (found.append(watch), begin(watch))[1])
+    return found
+
+
+def test_a_trainer_leaves_by_itself_after_its_end(
+    registry: Database,
+    settings: Settings,
+    submit: Callable[..., Job],
+    watches: list[supervise.Watch],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is looked at so often that one look falls between the end's record and the process's."""
+    monkeypatch.setattr(supervise, "POLL_SECONDS", 0.001)
+    job = submit()
+    supervise_next(SEAT, settings)
+    assert job_of(registry, job).state == "succeeded"
+    assert [(watch.killed, watch.lost, watch.trainer.returncode) for watch in watches] == [(False, False, 0)]
+
+
+def test_one_that_does_not_leave_is_killed(
+    registry: Database,
+    settings: Settings,
+    submit: Callable[..., Job],
+    watches: list[supervise.Watch],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervise, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(supervise, "EXIT_SECONDS", 0.0)
+    job = submit()
+    supervise_next(SEAT, settings)
+    assert job_of(registry, job).state == "succeeded"
+    assert [(watch.killed, watch.trainer.returncode) for watch in watches] == [(True, -signal.SIGKILL)]
+
+
 def test_a_doubled_message_finds_nothing_to_claim(
     registry: Database, settings: Settings, submit: Callable[..., Job]
 ) -> None:
@@ -115,11 +154,8 @@ def test_cancelling_checkpoints_and_stops(
 
 
 def test_at_its_deadline_a_job_checkpoints_fails_and_goes_on_when_it_is_resumed(
-    registry: Database, settings: Settings, submit: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+    registry: Database, settings: Settings, submit: Callable[..., Job], watches: list[supervise.Watch]
 ) -> None:
-    watches: list[supervise.Watch] = []
-    begin = supervise.Watch.until_end
-    monkeypatch.setattr(supervise.Watch, "until_end", lambda watch: (watches.append(watch), begin(watch))[1])
     job = submit(**LONG, max_hours=10.0)
     thread = in_background(settings)
     wait_for_progress(registry, job)
