@@ -12,13 +12,15 @@ from app.queue import Queue
 from app.registry.attempts import (
     Hold,
     expire_job,
+    lose_attempt,
+)
+from app.registry.database import Database, Session
+from app.registry.late_holders import (
     expired_leases,
     lock_expired,
     lock_overdue,
-    lose_attempt,
     overdue_attempts,
 )
-from app.registry.database import Database, Session
 from app.registry.outbox import add_message, silent_jobs, still_silent
 from app.registry.tables import Job
 from app.registry.workers import live_workers, queues_of

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.jobs.lifecycle import CLAIM, FAIL, FINISH, REQUEUE, STOP, Desired, Move, Outcome
@@ -184,28 +184,6 @@ def lose_attempt(session: Session, hold: Hold, outcome: Outcome, reason: str) ->
     return fail_job(session, hold, error, outcome)
 
 
-def expired_leases(session: Session) -> Sequence[Hold]:
-    """Jobs, with fences, whose holder has not been heard of in time."""
-    return [Hold(job_id, fence) for job_id, fence in session.execute(_expired())]
-
-
-def lock_expired(session: Session, hold: Hold) -> bool:
-    """Lock a job whose lease is still expired; False where it is not, or where another reaper has it."""
-    still = _expired().where(Job.id == hold.job_id, Job.fence == hold.fence)
-    return session.execute(still.with_for_update(skip_locked=True)).first() is not None
-
-
-def overdue_attempts(session: Session, grace_seconds: float) -> Sequence[Hold]:
-    """Jobs, with fences, whose deadline passed this long ago and that their holders have not ended."""
-    return [Hold(job_id, fence) for job_id, fence in session.execute(_overdue(grace_seconds))]
-
-
-def lock_overdue(session: Session, hold: Hold, grace_seconds: float) -> bool:
-    """As `lock_expired`, for a deadline."""
-    still = _overdue(grace_seconds).where(Job.id == hold.job_id, Job.fence == hold.fence)
-    return session.execute(still.with_for_update(of=Job, skip_locked=True)).first() is not None
-
-
 def list_attempts(session: Session, job_id: str) -> Sequence[Attempt]:
     """The job's attempts, first to last."""
     return session.scalars(select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.number)).all()
@@ -233,20 +211,6 @@ def _held(session: Session, hold: Hold) -> Job | None:
     return session.scalars(
         held.with_for_update(), execution_options={"populate_existing": True}
     ).one_or_none()
-
-
-def _expired() -> Select[str, int]:
-    return select(Job.id, Job.fence).where(
-        Job.state.in_(FINISH.sources), Job.lease_expires_at < DatabaseNow()
-    )
-
-
-def _overdue(grace_seconds: float) -> Select[str, int]:
-    return (
-        select(Job.id, Job.fence)
-        .join(Attempt, (Attempt.job_id == Job.id) & (Attempt.fence == Job.fence))
-        .where(Job.state.in_(FINISH.sources), Attempt.deadline_at < DatabaseNow() - grace_seconds)
-    )
 
 
 def _held_for(session: Session, hold: Hold, now: float) -> float:

@@ -15,11 +15,18 @@ from app.actions.sweep_queue import SENT_AT_ONCE, reap_leases, resend_messages
 from app.errors import Unavailable
 from app.jobs.protocol import MESSAGE_HEADER, MESSAGE_VERSION, PLAN_VERSION
 from app.queue import TRAIN_TASK, Queue, message_id
-from app.registry.attempts import Hold, claim_job, expired_leases, renew_lease
+from app.registry.attempts import (
+    Hold,
+    claim_job,
+    renew_lease,
+)
 from app.registry.claims import Seat, claim_next
 from app.registry.database import Database
 from app.registry.datasets import add_dataset
 from app.registry.jobs import add_job, get_job
+from app.registry.late_holders import (
+    expired_leases,
+)
 from app.registry.outbox import drop_messages, next_messages
 from app.registry.tables import Attempt, Job
 from app.registry.workers import describe_worker, register_worker

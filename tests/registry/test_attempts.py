@@ -10,7 +10,6 @@ from app.jobs.lifecycle import Desired, Outcome
 from app.registry.attempts import (
     Hold,
     claim_job,
-    expired_leases,
     fail_job,
     finish_job,
     holds_job,
@@ -25,6 +24,9 @@ from app.registry.database import Database, migrate
 from app.registry.datasets import add_dataset
 from app.registry.events import events_after
 from app.registry.jobs import add_job, cancel, get_job
+from app.registry.late_holders import (
+    expired_leases,
+)
 from app.registry.metrics import record_progress
 from app.registry.outbox import drop_messages, next_messages, silent_jobs
 

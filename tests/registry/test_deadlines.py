@@ -11,15 +11,17 @@ from app.registry.attempts import (
     finish_job,
     interrupt_job,
     list_attempts,
-    lock_expired,
-    lock_overdue,
     lose_attempt,
-    overdue_attempts,
     renew_lease,
 )
 from app.registry.database import Database
 from app.registry.datasets import add_dataset
 from app.registry.jobs import add_job, cancel, get_job, resume
+from app.registry.late_holders import (
+    lock_expired,
+    lock_overdue,
+    overdue_attempts,
+)
 from app.registry.tables import Attempt
 
 HOUR = 3_600.0

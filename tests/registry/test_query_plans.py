@@ -10,7 +10,9 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from app.actions.compare_checkpoints import origin_of
-from app.registry.attempts import expired_leases, list_attempts, overdue_attempts
+from app.registry.attempts import (
+    list_attempts,
+)
 from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.checkpoints import (
     add_checkpoint,
@@ -27,6 +29,10 @@ from app.registry.events import events_after
 from app.registry.files import named_files
 from app.registry.job_lists import list_jobs
 from app.registry.jobs import get_job
+from app.registry.late_holders import (
+    expired_leases,
+    overdue_attempts,
+)
 from app.registry.measured import add_job_metrics
 from app.registry.metrics import list_metrics
 from app.registry.queue_state import line_of

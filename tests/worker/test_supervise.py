@@ -13,11 +13,17 @@ from factories import small_spec, upload_googl
 from app.actions.cancel_job import cancel_job
 from app.actions.submit_job import submit_job
 from app.jobs.lifecycle import REQUEUE
-from app.registry.attempts import expired_leases, list_attempts, move_job
+from app.registry.attempts import (
+    list_attempts,
+    move_job,
+)
 from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.claims import Seat
 from app.registry.database import Database
 from app.registry.jobs import get_job, resume
+from app.registry.late_holders import (
+    expired_leases,
+)
 from app.registry.tables import Job
 from app.settings import Settings
 from app.storage import Storage
