@@ -27,6 +27,7 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.core.version import SCHEMATHESIS_VERSION
 from schemathesis.engine import events, from_schema
 from schemathesis.openapi import from_url
+from schemathesis.openapi.checks import EnsureResourceAvailability
 
 from benchmarks.api_process import ApiProcess
 from benchmarks.fuzz_data import plausible_bodies
@@ -85,13 +86,29 @@ class Tally:
             label = recorder.cases[case_id].value.operation.label
             for check in checks:
                 failure = check.failure_info.failure if check.failure_info is not None else None
-                if failure is not None and not (
-                    isinstance(failure, AcceptedNegativeData) and case_id in self.replaced
-                ):
+                if failure is not None and not self._is_mistaken(failure, case_id, recorder):
                     answered = recorder.interactions[case_id].response
                     said = f"{answered.status_code} {answered.content[:300]!r}" if answered else "nothing"
                     shown = f"{failure.message}\n    {check.failure_info.code_sample}\n    answered: {said}"
                     self.findings.setdefault((failure.title, label), shown)
+
+    def _is_mistaken(self, failure: Any, case_id: str, recorder: Any) -> bool:
+        """Whether the checker could not know: of a body put in place, of a thing deleted under another path than asked."""
+        if isinstance(failure, AcceptedNegativeData):
+            return case_id in self.replaced
+        return isinstance(failure, EnsureResourceAvailability) and _names_a_deleted(case_id, recorder)
+
+
+def _names_a_deleted(case_id: str, recorder: Any) -> bool:
+    """Whether the request names, in its path or its query, what a request of the same walk deleted."""
+    asked = recorder.interactions[case_id].request.uri
+    return any(
+        interaction.request.method == "DELETE"
+        and interaction.response is not None
+        and interaction.response.status_code < 300
+        and interaction.request.uri.rsplit("/", 1)[-1] in asked
+        for interaction in recorder.interactions.values()
+    )
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from app.settings import Settings
 def resume_job(database: Database, settings: Settings, job_id: str, caller: Caller = LOCAL) -> Job:
     """Queue the job again, from its last checkpoint where it has one.
 
-    Raises NotFound (the job, or its deleted dataset), Forbidden (another key's job), QuotaExceeded (its key's), or
+    Raises NotFound, Forbidden (another key's job), QuotaExceeded (its key's), Conflict (a dataset of it was deleted), or
     IllegalMove for a job that is queued, running or done.
     """
     with database.write() as session:

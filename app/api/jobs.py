@@ -27,6 +27,7 @@ from app.api.operation import Operation
 from app.api.page import Page, make_page
 from app.api.selection import Selected, Selection, selection_of
 from app.errors import (
+    Conflict,
     DoesNotFit,
     IdempotencyMismatch,
     IllegalMove,
@@ -196,7 +197,7 @@ def cancel(parts: ServiceParts, asked_by: AskedBy, job_id: JobId) -> JobDetail:
     "/jobs/{job_id}/resume",
     summary="Resume a job",
     status_code=202,
-    responses=answers(JOB_DETAIL, NotFound, IllegalMove, QuotaExceeded, Unavailable, status=202),
+    responses=answers(JOB_DETAIL, NotFound, Conflict, IllegalMove, QuotaExceeded, Unavailable, status=202),
 )
 def resume(parts: ServiceParts, asked_by: AskedBy, job_id: JobId) -> JobDetail:
     """Queue a failed or cancelled job again; it goes on from its last checkpoint where it has one."""

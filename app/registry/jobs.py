@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.jobs.lifecycle import ENDED, RESUME, WITHDRAW, Desired, State, refuse_move
 from app.registry.attempts import move_job
 from app.registry.events import record_event
@@ -90,12 +90,15 @@ def cancel(session: Session, job_id: str) -> Job:
 
 
 def resume(session: Session, job_id: str) -> Job:
-    """Queue a failed or cancelled job again, from its last checkpoint where it has one."""
+    """Queue a failed or cancelled job again, from its last checkpoint where it has one.
+
+    Raises NotFound, IllegalMove for another state, or Conflict where a dataset of it was deleted.
+    """
     job = get_job(session, job_id)
     for dataset_id in datasets_of(session, [job_id]).get(job_id, [job.dataset_id]):
         dataset = session.get(Dataset, dataset_id)
         if dataset is None or dataset.deleted_at is not None:
-            raise NotFound(
+            raise Conflict(
                 f"the dataset {dataset_id} of job {job_id} was deleted",
                 hint="upload it again and submit anew",
             )

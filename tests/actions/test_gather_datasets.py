@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.actions.accept_dataset import accept_dataset
 from app.actions.discard_dataset import discard_dataset
 from app.actions.submit_job import submit_job
-from app.errors import InvalidConfig, InvalidDataset, LimitExceeded, NotFound
+from app.errors import Conflict, InvalidConfig, InvalidDataset, LimitExceeded, NotFound
 from app.jobs.plan import EPISODE_BYTES, MONEY_BYTES, TrainingPlan
 from app.jobs.spec import MAX_DATASETS
 from app.market.bars import Bars
@@ -152,7 +152,7 @@ def test_a_job_resumes_only_while_all_its_datasets_are_there(registry: Database,
         assert claimed is not None
         assert stop_job(session, claimed.hold, "cancelled")
     discard_dataset(registry, "eth")
-    with registry.write() as session, pytest.raises(NotFound, match=r"of job .* was deleted"):
+    with registry.write() as session, pytest.raises(Conflict, match=r"of job .* was deleted"):
         resume(session, job.id)
 
 

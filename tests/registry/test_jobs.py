@@ -3,7 +3,7 @@
 import pytest
 from factories import make_checkpoint, make_dataset, make_job
 
-from app.errors import IllegalMove, NotFound
+from app.errors import Conflict, IllegalMove, NotFound
 from app.jobs.lifecycle import Outcome
 from app.registry.attempts import claim_job, fail_job, finish_job, stop_job
 from app.registry.checkpoints import add_checkpoint, delete_checkpoint, find_checkpoint, point_job_at
@@ -126,7 +126,7 @@ def test_a_job_whose_dataset_was_deleted_cannot_resume(database: Database, datas
     with database.write() as session:
         cancel(session, job_id)
         delete_dataset(session, dataset.id)
-    with database.write() as session, pytest.raises(NotFound, match="was deleted"):
+    with database.write() as session, pytest.raises(Conflict, match="was deleted"):
         resume(session, job_id)
 
 
