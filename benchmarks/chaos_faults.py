@@ -161,7 +161,7 @@ def fill_disk(stack: Stack, rng: random.Random) -> Harm | None:
         return None
     limit_files(trainers, 1024)
     later(rng.uniform(2, 5), lambda: limit_files(trainers, resource.RLIM_INFINITY))
-    kept, seen = job.resume_from, job.last_event
+    kept, seen, has_ended = job.resume_from, job.last_event, ends_of(stack, job)
 
     def goes_on() -> bool:
         with stack.database.read() as session:
@@ -169,11 +169,10 @@ def fill_disk(stack: Stack, rng: random.Random) -> Harm | None:
         return now.state in ENDED or now.resume_from != kept
 
     def refused() -> bool:
+        """A checkpoint was; or another fault ended the attempt before it came to one."""
         with stack.database.read() as session:
             said = [event.data for event in events_after(session, job.id, seen, 1_000)]
-        return any(
-            "disk is full" in str(data.get("message")) or data.get("outcome") == "crashed" for data in said
-        )
+        return any("disk is full" in str(data.get("message")) for data in said) or has_ended()
 
     return Harm("disk full at a checkpoint", job.id, goes_on, refused)
 
@@ -214,16 +213,23 @@ def lost(kind: str, stack: Stack, job: Job) -> Harm:
     """The harm of an attempt whose process is gone."""
     fence = job.fence
 
-    def noticed() -> bool:
-        with stack.database.read() as session:
-            return any(a.fence == fence and a.outcome for a in list_attempts(session, job.id))
-
     def taken_again() -> bool:
         with stack.database.read() as session:
             now = get_job(session, job.id)
         return now.fence > fence or now.state in ENDED
 
-    return Harm(kind, job.id, taken_again, noticed)
+    return Harm(kind, job.id, taken_again, ends_of(stack, job), is_loss=True)
+
+
+def ends_of(stack: Stack, job: Job) -> Callable[[], bool]:
+    """Whether the attempt that holds the job now has ended in the registry, in whatever way."""
+    fence = job.fence
+
+    def has_ended() -> bool:
+        with stack.database.read() as session:
+            return any(a.fence == fence and a.outcome for a in list_attempts(session, job.id))
+
+    return has_ended
 
 
 def freeze(kind: str, stack: Stack, job: Job, processes: list[psutil.Process]) -> Harm:

@@ -21,6 +21,8 @@ class Harm:
     recovered: Callable[[], bool]
     noticed: Callable[[], bool] | None = None
     """Whether the service knows of it: an attempt was ended, a checkpoint refused, a wake-up sent again."""
+    is_loss: bool = False
+    """Whether a worker or an attempt is gone, which must be known soon; a wake-up may wait as long as no API is there."""
     at: float = 0.0
     noticed_after: float | None = None
     recovered_after: float | None = None

@@ -238,23 +238,25 @@ def run_chaos(plan: Plan, tell: Callable[[str], None] = print, **settings: Any) 
 
         accepted, storage = Accepted(run.jobs, run.poison, run.references), open_storage(stack.settings)
         run.settle(lambda: is_tidy(stack.database, storage, accepted))
-        verdicts = [*audit(stack.database, storage, accepted), noticed_in_time(run.harms)]
+        verdicts = [*audit(stack.database, storage, accepted), *noticed(run.harms)]
         with stack.database.read() as session:
             attempts = sum(get_job(session, job_id).attempt for job_id in run.jobs)
     seconds = time.monotonic() - started
     return Outcome(plan.seed, seconds, run.harms, verdicts, len(run.jobs), attempts, fmean(run.in_flight))
 
 
-def noticed_in_time(harms: Sequence[Harm]) -> Verdict:
-    """Whether each loss of an attempt was known within a minute."""
-    verdict = Verdict("every lost worker and attempt is noticed within 60 s")
+def noticed(harms: Sequence[Harm]) -> tuple[Verdict, Verdict]:
+    """Whether each loss of an attempt was known within a minute, and each refusal and lost wake-up at all."""
+    losses = Verdict("every lost worker and attempt is noticed within 60 s")
+    others = Verdict("every refused checkpoint and wake-up is noticed")
     for harm in harms:
         if harm.noticed is not None:
-            took = harm.noticed_after
-            verdict.look(
-                took is not None and took <= MOST_SECONDS_UNNOTICED, f"{harm.kind} {harm.what}: {took}"
-            )
-    return verdict
+            took, said = harm.noticed_after, f"{harm.kind} {harm.what}: {harm.noticed_after}"
+            if harm.is_loss:
+                losses.look(took is not None and took <= MOST_SECONDS_UNNOTICED, said)
+            else:
+                others.look(took is not None, said)
+    return losses, others
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
