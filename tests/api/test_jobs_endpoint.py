@@ -235,4 +235,6 @@ def test_a_job_on_a_deleted_dataset_is_still_listed_but_cannot_resume(service: S
     service.post(f"/jobs/{job_id}/cancel")
     service.http.delete(f"/datasets/{dataset}")
     assert len(service.get(f"/jobs?dataset={dataset}").json()["items"]) == 1
-    is_problem(service.post(f"/jobs/{job_id}/resume"), 404, "not_found")
+    answer = service.post(f"/jobs/{job_id}/resume")
+    is_problem(answer, 409, "conflict")
+    assert "was deleted" in answer.json()["detail"]
