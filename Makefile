@@ -6,7 +6,8 @@ STAMP := .venv/.installed
 PRODUCERS := .venv/producers
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-JOBS ?= 2
+# Three test processes for two cores: a third of a test's time is waiting, for servers and for children.
+JOBS ?= 3
 # Each test process gets one thread for PyTorch and polars: more would fight over the cores.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=1
 # Its line about a successor would stand above every build.
@@ -44,7 +45,7 @@ test: $(STAMP) $(PRODUCERS)/.installed  ## Run the suite but for what takes long
 	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m 'not slow'
 
 test-slow: $(STAMP) $(PRODUCERS)/.installed  ## Run the long rest: real processes killed, policies trained to the end
-	$(THREADS) $(BIN)/python -m pytest -n $(JOBS) -m slow
+	$(THREADS) $(BIN)/python -m pytest -n 2 -m slow
 
 check: $(STAMP)  ## Format, lint, types, architecture, the documentation's links, known vulnerabilities
 	$(BIN)/ruff format --check .

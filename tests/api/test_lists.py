@@ -47,13 +47,11 @@ def test_a_list_shows_the_fields_that_were_asked_for(full: Service, path: str) -
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("asked", ["id,nam", "nam", "", "id,", "id, name", "config", "__class__"])
-def test_an_unknown_field_is_refused_with_those_that_there_are(
-    service: Service, path: str, asked: str
-) -> None:
-    problem = is_problem(service.get(path, params={"fields": asked}), 422, "invalid_input")
-    assert problem["pointer"] == "fields"
-    assert "id, " in problem["hint"]
+def test_an_unknown_field_is_refused_with_those_that_there_are(service: Service, path: str) -> None:
+    for asked in ("id,nam", "nam", "", "id,", "id, name", "config", "__class__"):
+        problem = is_problem(service.get(path, params={"fields": asked}), 422, "invalid_input")
+        assert problem["pointer"] == "fields", asked
+        assert "id, " in problem["hint"], asked
 
 
 def test_a_field_that_is_nearly_right_is_guessed(service: Service) -> None:

@@ -200,6 +200,7 @@ def test_cut_at_every_boundary(kind: str, files: dict[str, bytes]) -> None:
     assert held() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["caliper", "module"])
 def test_a_pickle_cut_at_every_opcode_within_a_sound_zip(kind: str, files: dict[str, bytes]) -> None:
     with zipfile.ZipFile(io.BytesIO(files[kind])) as archive:

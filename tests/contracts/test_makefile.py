@@ -83,7 +83,7 @@ def test_what_users_start_does_not_wait_for_the_producers(checkout: Path, target
 def test_each_target_runs_what_it_says(installed: Path) -> None:
     assert dry_run(installed, "demo").strip() == ".venv/bin/caliper demo"
     assert dry_run(installed, "serve").strip() == ".venv/bin/caliper serve"
-    assert dry_run(installed, "test").strip().endswith(".venv/bin/python -m pytest -n 2 -m 'not slow'")
+    assert dry_run(installed, "test").strip().endswith(".venv/bin/python -m pytest -n 3 -m 'not slow'")
     assert dry_run(installed, "test-slow").strip().endswith(".venv/bin/python -m pytest -n 2 -m slow")
     assert "OMP_NUM_THREADS=1" in dry_run(installed, "test")
     assert "-n 7 " in dry_run(installed, "test", "JOBS=7")

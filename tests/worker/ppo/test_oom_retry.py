@@ -76,7 +76,7 @@ def told(progress: Any) -> dict[str, Any]:
 
 
 # 2 epochs of 2 minibatches an update: memory runs out at the 1st, 2nd, 3rd or 4th step of the second one.
-@pytest.mark.parametrize("step", [0, 1, 2, 3])
+@pytest.mark.parametrize("step", [0, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 2, 3))])
 @pytest.mark.parametrize("kind", ["discrete", "gaussian"])
 def test_as_if_configured_with_the_smaller_minibatch_from_that_update_on(
     window_env: Any, kind: str, step: int
