@@ -1,7 +1,6 @@
 """What goes wrong: each function does one real harm to the stack and says by what its recovery is known."""
 
 import random
-import resource
 import signal
 import struct
 from collections.abc import Callable
@@ -18,12 +17,15 @@ from app.registry.events import events_after
 from app.registry.job_lists import list_jobs
 from app.registry.jobs import get_job
 from app.registry.tables import Job
-from benchmarks.chaos_harm import Harm, kill, later, limit_files, tell
+from benchmarks.chaos_harm import FullDisk, Harm, kill, later, tell
 from benchmarks.chaos_relay import kill_after_publish, kill_before_publish
 from benchmarks.chaos_stack import Kept, Stack
 
 POISON = 3
 """Attempts of a job that is killed whenever it trains; other faults leave it alone."""
+
+FULL_SECONDS = 60.0
+"""Longest that a disk is full, heard of or not."""
 
 CLOCK_STEPS = (-86_400, -3_600, -61, 61, 3_600, 86_400, 40 * 86_400)
 """Seconds by which clocks are stepped, before and behind."""
@@ -154,13 +156,13 @@ def cut_connections(stack: Stack, _rng: random.Random) -> Harm:
 
 
 def fill_disk(stack: Stack, rng: random.Random) -> Harm | None:
-    """No file of a trainer may grow past 1 KiB for a while: the kernel refuses its checkpoint midway (EFBIG)."""
+    """No file of a trainer may grow past 1 KiB until it is heard of: the kernel refuses its checkpoint midway (EFBIG)."""
     job = running_job(stack, rng, training=True)
     trainers = stack.trainers(job.id) if job else []
     if job is None or not trainers:
         return None
-    limit_files(trainers, 1024)
-    later(rng.uniform(2, 5), lambda: limit_files(trainers, resource.RLIM_INFINITY))
+    disk = FullDisk(trainers)
+    later(FULL_SECONDS, disk.free)
     kept, seen, has_ended = job.resume_from, job.last_event, ends_of(stack, job)
 
     def goes_on() -> bool:
@@ -169,10 +171,14 @@ def fill_disk(stack: Stack, rng: random.Random) -> Harm | None:
         return now.state in ENDED or now.resume_from != kept
 
     def refused() -> bool:
-        """A checkpoint was; or another fault ended the attempt before it came to one."""
+        """It is said that a checkpoint was; or the attempt ended before it came to one, as the disk is full until then."""
         with stack.database.read() as session:
             said = [event.data for event in events_after(session, job.id, seen, 1_000)]
-        return any("disk is full" in str(data.get("message")) for data in said) or has_ended()
+        is_heard = any("disk is full" in str(data.get("message")) for data in said)
+        if not (is_heard or (disk.is_full and has_ended())):
+            return False
+        disk.free()
+        return True
 
     return Harm("disk full at a checkpoint", job.id, goes_on, refused)
 

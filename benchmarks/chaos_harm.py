@@ -38,13 +38,24 @@ class Harm:
             return
 
 
-def limit_files(processes: list[psutil.Process], size: int) -> None:
-    """Set the largest file that the processes may write."""
-    for process in processes:
-        try:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        except ProcessLookupError:
-            continue
+class FullDisk:
+    """No file of these processes may grow past 1 KiB until the disk is freed."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self.is_full, self._processes = True, processes
+        self._limit(1024)
+
+    def free(self) -> None:
+        """Files may grow again."""
+        self.is_full = False
+        self._limit(resource.RLIM_INFINITY)
+
+    def _limit(self, size: int) -> None:
+        for process in self._processes:
+            try:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            except ProcessLookupError:
+                continue
 
 
 def kill(*processes: psutil.Process) -> None:
