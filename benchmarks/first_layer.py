@@ -23,7 +23,7 @@ from app.network.first_layer import FirstLayerWork, Way, WindowGeometry, plan_fi
 from worker.ppo.allocator import keep_freed_memory
 from worker.ppo.env import WindowSeries
 from worker.ppo.row_table import RowTable
-from worker.ppo.window_source import make_source
+from worker.ppo.window_source import make_acting_source, make_source
 
 LOOKBACK, FEATURES, ACCOUNT = 100, 48, 500
 NETWORKS = {"Tiny": 256, "Small": 512, "Medium": 1024, "Large": 2048}
@@ -166,7 +166,7 @@ def _minibatch(
 def _rollout(
     case: Case, way: Way, series: WindowSeries, starts: Tensor, weight: Tensor
 ) -> Callable[[], None]:
-    source = make_source(way, series, torch.float32)
+    source = make_acting_source(way, series, torch.float32)
     table = None if way.method == "direct" else RowTable(series, source)
 
     def run() -> None:

@@ -12,9 +12,10 @@ import torch
 
 import worker.run  # noqa: F401 - for its size: this process is to be as large as a worker's
 from app.network.config import PPOConfig
-from app.network.memory.run_memory import RunPlan, run_memory
+from app.network.memory.run_memory import run_memory
+from app.network.memory.run_plan import RunPlan
 from app.network.tiers import TIERS
-from benchmarks.tracked_trainer import BAR_BYTES
+from benchmarks.tracked_trainer import dataset_bytes
 from benchmarks.worlds import EPISODE, make_env, make_market
 from worker.ppo.allocator import keep_freed_memory
 from worker.ppo.observe import describe
@@ -39,7 +40,7 @@ def main() -> None:
     market = make_market(options.bars, options.device)
     trainer = NativePPOTrainer(make_env(market, options.envs), config)
     updates = len(list(trainer.train()))
-    size = options.bars * (4 * market.features_TF.shape[1] + BAR_BYTES)
+    size = dataset_bytes(trainer.env)  # type: ignore[arg-type] # make_env gives a TradingEnv
     device_type = torch.device(options.device).type
     plan = RunPlan(device_type, 8, describe(trainer.env.windows), 20, EPISODE, size)  # type: ignore[arg-type, attr-defined]
     estimate = run_memory(trainer.network.shape, config, plan)

@@ -29,7 +29,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.network.config import PPOConfig
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.timing.calibration import Calibration
 from app.network.timing.training_time import TimeEstimate, estimate_time

@@ -24,7 +24,8 @@ from app.market.trading import RETAIL_COSTS, ActionSpec, EnvSpec
 from app.network.config import PPOConfig
 from app.network.first_layer import chunk_width, plan_first_layer
 from app.network.memory.device_overhead import DeviceType
-from app.network.memory.run_memory import MemoryEstimate, RunPlan, run_memory
+from app.network.memory.run_memory import MemoryEstimate, run_memory
+from app.network.memory.run_plan import RunPlan
 from app.network.memory.tape import blocks
 from app.network.memory.update_plan import AdamKind
 from app.network.shape import NetworkShape
@@ -36,8 +37,6 @@ from worker.trading.env import TradingEnv
 from worker.trading.market import MarketTensors
 
 EPISODE = 1_000
-BAR_BYTES = 56
-"""Per bar on the device beside the features: five of money, two of episodes, 8 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ class Case:
     episode: int = EPISODE
     """Steps after which an episode ends; shorter than a rollout, environments begin anew within it."""
 
-    def plan(self, windows: Any = None) -> RunPlan:
+    def plan(self, env: "BatchedEnv | TradingEnv") -> RunPlan:
         """As a job's plan says it."""
-        if self.market is None:
+        if not isinstance(env, TradingEnv):
             return RunPlan(self.device_type, adam=self.adam, processes=self.processes)
-        size = self.market.bars * (4 * self.market.features + BAR_BYTES)
+        windows, size = describe(env.windows), dataset_bytes(env)
         return RunPlan(self.device_type, 8, windows, 20, self.episode, size, self.adam, self.processes)
 
 
@@ -116,6 +115,10 @@ class BlockTracker(mem_tracker.MemTracker):  # type: ignore[no-untyped-call] # t
         """Most bytes alive at once."""
         return int(self.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"])
 
+    def forget_peak(self) -> None:
+        """Count from here on: what went before was on the host."""
+        self._peak_mem.clear()
+
 
 class StoredEnv:
     """Environments whose observations are stored whole; the first and the last of a step are two tensors."""
@@ -144,29 +147,31 @@ class StoredEnv:
 
 
 def track(case: Case) -> Tracked:
-    """Track one update of the trainer: rollout and learning, with the last update's gradients and moments there."""
+    """Track two updates of the trainer: the second's rollout has all that the first has left behind."""
     fake, tracker = case.device_type == "cuda", BlockTracker()
     mode, world = FakeTensorMode() if fake else contextlib.nullcontext(), _processes(case.processes)
     with world, mode, _replaced(_as_on_a_card(case.adam) if fake else _ON_A_CPU), tracker:
         env = _make_env(case)
+        tracker.forget_peak()
         trainer = NativePPOTrainer(env, case.config)
-        # The buffer is made, and the first rollout's table let go of, as in the update before.
-        trainer._observer.begin_learning(_collect(trainer))  # noqa: SLF001 - the trainer's own parts, one by one
-        for parameter in trainer.network.parameters():
-            parameter.grad = torch.empty_like(parameter)
-        trainer.optimizer.step()
-        _improve(trainer, _collect(trainer))
-        windows = describe(env.windows) if isinstance(env, TradingEnv) else None
-        peak = tracker.peak
-    return Tracked(case, run_memory(case.shape, case.config, case.plan(windows)), peak)
+        for _ in range(2):
+            _update(trainer)
+        plan, peak = case.plan(env), tracker.peak
+    return Tracked(case, run_memory(case.shape, case.config, plan), peak)
 
 
-def _collect(trainer: NativePPOTrainer) -> RolloutBuffer:
-    return trainer._collector.collect(trainer._generator)  # noqa: SLF001
+def dataset_bytes(env: TradingEnv) -> int:
+    """Of the market and of where its episodes begin and end: counted, so that it can be taken out whole."""
+    market = env.market
+    money = (market.open_T, market.close_T, market.sigma_T, market.natr_T, market.periods_per_year_T)
+    return sum(blocks(each.nbytes) for each in (market.features_TF, *money, env._starts, env._last_T))  # noqa: SLF001
 
 
-def _improve(trainer: NativePPOTrainer, buffer: RolloutBuffer) -> None:
-    trainer._learner.improve(buffer, trainer._observer, 0.2, trainer._generator)  # noqa: SLF001
+def _update(trainer: NativePPOTrainer) -> None:
+    """As the trainer's own, but for the figures, which would be read from fake tensors."""
+    generator = trainer._generator  # noqa: SLF001 - the trainer's own parts, one by one
+    buffer = trainer._collector.collect(generator)  # noqa: SLF001
+    trainer._learner.improve(buffer, trainer._observer, 0.2, generator)  # noqa: SLF001
 
 
 def _make_env(case: Case) -> BatchedEnv | TradingEnv:
@@ -213,7 +218,7 @@ def _as_on_a_card(adam: AdamKind) -> dict[str, Any]:
         "worker.ppo.network._build_linear": _build_linear,
         "worker.ppo.network.NativeActorCritic._initialise": lambda *_: None,
         "worker.ppo.network.NativeActorCritic.to": lambda network, _: network,
-        "worker.ppo.rollout.RolloutBuffer.truncated_samples": lambda _: torch.zeros(0, dtype=torch.int64),
+        "worker.ppo.rollout.RolloutBuffer.truncated_samples": _all_at_once,
         "worker.ppo.episodes.EpisodeTally.count": lambda *_: None,
         "worker.ppo.observe._is_finite": lambda _: True,
         "worker.ppo.observe.plan_first_layer": lambda config, windows, _: plan_first_layer(
@@ -237,6 +242,11 @@ def _replaced(names: Mapping[str, Any]) -> Iterator[None]:
         for name, value in names.items():
             stack.enter_context(mock.patch(name, value))
         yield
+
+
+def _all_at_once(buffer: RolloutBuffer) -> Tensor:
+    """Episodes of one length that began together end together: as many truncated samples as environments."""
+    return torch.zeros(buffer.num_envs, dtype=torch.int64)
 
 
 def _build_linear(width: int, out: int) -> nn.Linear:

@@ -32,7 +32,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.network.config import PPOConfig
-from app.network.memory.run_memory import RunPlan, run_memory
+from app.network.memory.run_memory import run_memory
+from app.network.memory.run_plan import RunPlan
 from benchmarks.cleanrl_loop import CleanRLLoop
 from benchmarks.products import measure_peak
 from benchmarks.throughput import LONG, NETWORKS, direct_flops, spread

@@ -19,7 +19,7 @@ from app.network.config import PPOConfig
 from app.network.disk.contents import Provenance
 from app.network.disk.pickle_size import TensorSpec
 from app.network.first_layer import WindowGeometry
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import find_tier
 

@@ -15,18 +15,18 @@ from app.network.memory.device_overhead import CPU_OVERHEADS, CUDA_OVERHEADS, MA
 from app.network.memory.layer_walk import BFLOAT
 from app.network.memory.loss_memory import CLIPPED, FIGURES
 from app.network.memory.optimizer_memory import BUCKET_BYTES
-from app.network.memory.rollout_memory import (
-    ACCOUNT_VALUES,
-    ACCOUNT_WINDOWS,
+from app.network.memory.rollout_memory import ACCOUNT_STATE, INDEX_BYTES, OBSERVATION_COPIES, STEP_SCALARS
+from app.network.memory.rollout_walk import (
     ADVANTAGE_BYTES,
-    INDEX_BYTES,
-    OBSERVATION_COPIES,
-    STEP_SCALARS,
+    MARKED_VALUES,
+    MERGED_MOMENTS,
+    RENEWED_VALUES,
+    RENEWED_WINDOWS,
 )
-from app.network.memory.run_memory import FIGURE_BLOCKS
+from app.network.memory.run_parts import FIGURE_BLOCKS
 from app.network.memory.tape import BLOCK
-from app.network.memory.training_memory import ACTION_INDEX, MINIBATCH_SCALARS
 from app.network.memory.update_plan import FLOAT
+from app.network.memory.update_walk import ACTION_INDEX, MINIBATCH_SCALARS
 from app.network.memory.window_memory import ROWS_WRITTEN
 from app.network.shape import DOCUMENTED, HEAD_DIM
 from app.network.tiers import A100_LARGE_FROM, HIGH_FROM, MEDIUM_FROM, TIERS
@@ -171,18 +171,39 @@ _ROLLOUT = (
     ),
     Constant("an index", INDEX_BYTES, "B", "exact", "torch.int64: a row's or a sample's number"),
     Constant(
-        "account windows of an environment",
-        ACCOUNT_WINDOWS,
-        "",
-        "measured",
-        "worker/trading: before a step, after it, with ended episodes begun anew",
-    ),
-    Constant(
         "values of an environment",
-        ACCOUNT_VALUES,
+        ACCOUNT_STATE,
         "of 8 B",
         "measured",
-        "worker/trading/account.py, its state and what a step works with",
+        "worker/trading: what lasts, counted under a tracker, torch 2.13",
+    ),
+    Constant(
+        "values of a step that is marked to prices",
+        MARKED_VALUES,
+        "of 8 B",
+        "measured",
+        "worker/trading/account.py, counted under a tracker, torch 2.13",
+    ),
+    Constant(
+        "values while episodes begin anew",
+        RENEWED_VALUES,
+        "of 8 B",
+        "measured",
+        "worker/trading/env.py, counted under a tracker, torch 2.13",
+    ),
+    Constant(
+        "account windows while episodes begin anew",
+        RENEWED_WINDOWS,
+        "",
+        "measured",
+        "beside the one before the step: after it, and with ended episodes begun anew",
+    ),
+    Constant(
+        "moments in work while observations are counted",
+        MERGED_MOMENTS,
+        "of 8 B per column",
+        "measured",
+        "worker/ppo/normalisation.py, counted under a tracker, torch 2.13",
     ),
     Constant(
         "a step's advantage in work",

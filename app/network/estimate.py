@@ -11,7 +11,8 @@ from app.network.disk.file_layout import layout_bytes
 from app.network.disk.onnx_layout import MOST_BYTES, onnx_layout
 from app.network.disk.safetensors_layout import safetensors_layout
 from app.network.memory.device_overhead import DeviceType
-from app.network.memory.run_memory import MemoryEstimate, RunPlan, run_bytes, run_memory
+from app.network.memory.run_memory import MemoryEstimate, run_bytes, run_memory
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, Layer, NetworkShape
 from app.network.tiers import TIERS, Tier
 from app.network.timing.calibration import Calibration

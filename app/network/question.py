@@ -7,7 +7,7 @@ from typing import Any, ClassVar, get_args
 from app.errors import InvalidConfig
 from app.network.config import Activation, PPOConfig, Precision
 from app.network.memory.device_overhead import DeviceType
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.memory.update_plan import AdamKind
 from app.network.memory.windows import Windows, read_windows
 from app.network.shape import DOCUMENTED, ActionKind, NetworkShape

@@ -17,7 +17,7 @@ from app.network.disk.onnx_layout import MOST_BYTES, onnx_layout
 from app.network.disk.pickle_size import TensorSpec
 from app.network.disk.safetensors_layout import CODES, safetensors_layout
 from app.network.estimate import DiskEstimate, disk_estimate
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from tests.export.policies import PROVENANCE, Made, make_policy
 

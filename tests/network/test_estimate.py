@@ -13,7 +13,7 @@ from app.network.disk.archive_size import torch_save_bytes
 from app.network.disk.contents import Provenance, predicted_contents
 from app.network.disk.pickle_size import TensorSpec
 from app.network.estimate import Size, disk_estimate, estimate
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import TIERS
 

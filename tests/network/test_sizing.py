@@ -13,7 +13,8 @@ from app.network.constants import constants_for
 from app.network.estimate import estimate
 from app.network.fits.cards import CARDS, find_card
 from app.network.memory.device_overhead import MARGIN_SHARE
-from app.network.memory.run_memory import RunPlan, run_memory
+from app.network.memory.run_memory import run_memory
+from app.network.memory.run_plan import RunPlan
 from app.network.memory.tape import BLOCK
 from app.network.question import Question
 from app.network.shape import NetworkShape

@@ -116,6 +116,11 @@ def make_source(way: Way, series: WindowSeries, dtype: torch.dtype) -> WindowSou
     return (TableSource if way.method == "table" else DirectSource)(series, dtype)
 
 
+def make_acting_source(way: Way, series: WindowSeries, dtype: torch.dtype) -> WindowSource:
+    """The source of a rollout's products: its rows are distinct already, and each is written out once."""
+    return make_source(Way("direct") if way.method == "table" else way, series, dtype)
+
+
 def reachable_rows(series: WindowSeries) -> Tensor:
     """All rows that a window may end with, ascending, int64 [U]."""
     device = series.series_TF.device

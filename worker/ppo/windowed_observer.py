@@ -16,7 +16,7 @@ from worker.ppo.network import NativeActorCritic, Preactivations
 from worker.ppo.precision import Arithmetic
 from worker.ppo.rollout import RolloutBuffer
 from worker.ppo.row_table import RowTable
-from worker.ppo.window_source import make_source
+from worker.ppo.window_source import make_acting_source, make_source
 
 
 class WindowedObserver:
@@ -35,8 +35,8 @@ class WindowedObserver:
         self._row_part = env.windows.row_part
         dtype = torch.bfloat16 if arithmetic.precision == "bf16" else env.windows.series_TF.dtype
         self._learning = make_source(plan.minibatch, env.windows, dtype)
-        same = plan.rollout == plan.minibatch
-        self._acting = self._learning if same else make_source(plan.rollout, env.windows, dtype)
+        shared = plan.rollout == plan.minibatch and plan.rollout.method != "table"
+        self._acting = self._learning if shared else make_acting_source(plan.rollout, env.windows, dtype)
         self._table = None if plan.rollout.method == "direct" else RowTable(env.windows, self._acting)
         self._num_steps = num_steps
         self._steps_left = 0

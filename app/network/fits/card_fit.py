@@ -9,7 +9,8 @@ from app.network.fits.fit import find_nearest_fit
 from app.network.fits.limits import Limits, find_limits
 from app.network.fits.target import Target
 from app.network.memory.device_overhead import DeviceType
-from app.network.memory.run_memory import RunPlan, run_bytes
+from app.network.memory.run_memory import run_bytes
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, NetworkShape
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from app.errors import DoesNotFit
 from app.network.config import PPOConfig
 from app.network.fits.limits import divisors_of_batch
-from app.network.memory.run_memory import MemoryEstimate, RunPlan, run_bytes, run_memory
+from app.network.memory.run_memory import MemoryEstimate, run_bytes, run_memory
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import GB, Tier
 

@@ -7,11 +7,12 @@ three points of it lie on one line, so does all between them; a few evaluations 
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from app.network.config import RANGES, PPOConfig
-from app.network.memory.run_memory import RunPlan, run_bytes
+from app.network.memory.run_parts import RunParts
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 
 GRAIN = 128
@@ -76,9 +77,10 @@ def largest_minibatches(
     In steps of GRAIN from FINE_BELOW on. The answer need not divide the batch. The steps that were evaluated
     are added to `looked_at`.
     """
+    run = RunParts(shape, config, plan)
 
     def needs(samples: int) -> int:
-        return run_bytes(shape, config, plan, minibatch_size=samples)
+        return run.with_minibatch(samples).total_bytes
 
     search = _Search(needs, GRAIN, 1, MOST_SAMPLES, bends=plan.windows is not None)
     return search.largest_each(budgets, [] if looked_at is None else looked_at)
@@ -95,8 +97,10 @@ def _most_envs(
     fine = processes * parts // math.gcd(parts, steps)
     coarse = math.lcm(fine, processes * GRAIN * parts // math.gcd(GRAIN * parts, steps))
 
+    run = RunParts(shape, config, plan)
+
     def needs(envs: int) -> int:
-        return run_bytes(shape, replace(config, num_envs=envs), plan)
+        return run.with_envs(envs).total_bytes
 
     most = int(RANGES["num_envs"][1])
     return _Search(needs, coarse, fine, most, bends=plan.windows is not None).largest_each(budgets, looked_at)

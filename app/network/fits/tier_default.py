@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from app.network.auto_config import resolve_config
 from app.network.config import PPOConfig
-from app.network.memory.run_memory import RunPlan, run_bytes
+from app.network.memory.run_memory import run_bytes
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, NetworkShape
 from app.network.tiers import TIERS, Tier
 from app.network.use_cases import TrainingMode

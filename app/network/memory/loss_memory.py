@@ -7,7 +7,7 @@ that all processes have together.
 
 from dataclasses import dataclass
 
-from app.network.memory.tape import BLOCK, GRADIENTS, LOSS, Held, Tape, blocks
+from app.network.memory.tape import BLOCK, FIXED, GRADIENTS, LOSS, Amount, Held, Tape, each
 from app.network.memory.update_plan import FLOAT, UpdatePlan
 from app.network.shape import NetworkShape
 
@@ -50,42 +50,42 @@ CLIPPED = 4
 class LossMemory:
     """The loss of one minibatch on a tape."""
 
-    def __init__(self, tape: Tape, shape: NetworkShape, batch: int, plan: UpdatePlan) -> None:
+    def __init__(self, tape: Tape, shape: NetworkShape, plan: UpdatePlan) -> None:
         self._tape, self._kind, self._plan = tape, shape.action_kind, plan
-        self._sample, self._action = FLOAT * batch, FLOAT * batch * shape.action_dim
-        self._joined = FLOAT * batch * plan.processes
-        self._extra = (CLIPPED if plan.clip_vloss else 0) * blocks(self._sample)
-        self._extra += blocks(self._joined) if plan.norm_adv else 0
+        self._action = FLOAT * shape.action_dim
+        self._joined = FLOAT * plan.processes
+        clipped = (each(FLOAT, CLIPPED),) if plan.clip_vloss else ()
+        self._extra = (*clipped, each(self._joined)) if plan.norm_adv else clipped
         self._held: Held | None = None
 
     def forward(self) -> None:
         """The loss is computed; the network's outputs are alive beside it."""
         full, early = FORWARD[self._kind]
-        self._tape.pass_by("loss", LOSS, self._size(full) + self._extra)
-        self._tape.pass_by("log probabilities and entropy", LOSS, self._size(early))
+        self._tape.pass_by("loss", LOSS, *self._size(full), *self._extra)
+        self._tape.pass_by("log probabilities and entropy", LOSS, *self._size(early))
         if self._plan.processes > 1:
             # Shares, their concatenation, and two copies while it is normalised.
-            joining = self._size(_Counts(2, 3)) + 3 * blocks(self._joined)
-            self._tape.pass_by("advantages of all processes", LOSS, joining)
+            joining = *self._size(_Counts(2, 3)), each(self._joined, 3)
+            self._tape.pass_by("advantages of all processes", LOSS, *joining)
 
     def save(self) -> None:
         """The outputs are let go of; what backward needs stays."""
-        self._held = self._tape.make(LOSS, self._size(SAVED[self._kind]) + self._extra)
+        self._held = self._tape.make(LOSS, *self._size(SAVED[self._kind]), *self._extra)
 
     def backward(self) -> tuple[Held, Held]:
         """Run back to the network; returns the gradients of its outputs [B, A] and [B]."""
         self._tape.drop(self._held)
         full, late = BACKWARD[self._kind]
-        self._tape.pass_by("loss backward", LOSS, self._size(full) + self._extra)
-        self._tape.pass_by("log probabilities and entropy backward", LOSS, self._size(late))
-        self._held = self._tape.make(LOSS, BLOCK * (FIGURES + 1))
-        return self._tape.make(GRADIENTS, self._action), self._tape.make(GRADIENTS, self._sample)
+        self._tape.pass_by("loss backward", LOSS, *self._size(full), *self._extra)
+        self._tape.pass_by("log probabilities and entropy backward", LOSS, *self._size(late))
+        self._held = self._tape.make(LOSS, (FIXED, BLOCK * (FIGURES + 1)))
+        return self._tape.make(GRADIENTS, each(self._action)), self._tape.make(GRADIENTS, each(FLOAT))
 
-    def _size(self, counts: _Counts) -> int:
+    def _size(self, counts: _Counts) -> tuple[Amount, ...]:
         return (
-            counts.per_action * blocks(self._action)
-            + counts.per_sample * blocks(self._sample)
-            + counts.flags * blocks(self._sample // FLOAT)
-            + counts.action_flags * blocks(self._action // FLOAT)
-            + counts.values * BLOCK
+            each(self._action, counts.per_action),
+            each(FLOAT, counts.per_sample),
+            each(1, counts.flags),
+            each(self._action // FLOAT, counts.action_flags),
+            (FIXED, BLOCK * counts.values),
         )

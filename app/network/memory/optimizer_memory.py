@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from app.network.memory.tape import BLOCK, NORMS, STEP, Tape, blocks
+from app.network.memory.tape import BLOCK, FIXED, NORMS, STEP, Tape, blocks, fixed
 from app.network.memory.update_plan import FLOAT, AdamKind, UpdatePlan
 from app.network.shape import NetworkShape, count_values
 
@@ -15,11 +15,11 @@ def step_optimizer(tape: Tape, shape: NetworkShape, plan: UpdatePlan) -> None:
     """Walk the moments from the last gradient to the end of the step."""
     sizes = [FLOAT * count_values(size) for _, size in shape.tensors]
     if plan.processes > 1:
-        tape.pass_by("gradients averaged", NORMS, _two_buckets(sizes))
+        tape.pass_by("gradients averaged", NORMS, (FIXED, _two_buckets(sizes)))
     # Each gradient's norm, their stack and its norm.
-    tape.pass_by("gradient norm", NORMS, BLOCK * len(sizes), FLOAT * len(sizes), BLOCK)
-    tape.make(NORMS, BLOCK)
-    tape.pass_by(f"optimizer step ({plan.adam})", STEP, _adam_temporaries(sizes, plan.adam))
+    tape.pass_by("gradient norm", NORMS, fixed(BLOCK * len(sizes), FLOAT * len(sizes), BLOCK))
+    tape.make(NORMS, fixed(BLOCK))
+    tape.pass_by(f"optimizer step ({plan.adam})", STEP, (FIXED, _adam_temporaries(sizes, plan.adam)))
 
 
 def _two_buckets(sizes: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""What the memory of an optimizer step depends on beside the network and the minibatch."""
+"""What the memory of a rollout and an update depends on beside the network and the number of samples."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,20 +13,8 @@ AdamKind = Literal["fused", "foreach", "for-loop"]
 
 
 @dataclass(frozen=True, slots=True)
-class FirstLayerBytes:
-    """What one minibatch's products of windows take; see `window_memory`."""
-
-    held: int = 0
-    """From the minibatch's start to its end: windows written out, or the samples' places."""
-    forward: int = 0
-    """While the products are computed, beside their result."""
-    backward: int = 0
-    """While the weights' gradient is computed, beside itself."""
-
-
-@dataclass(frozen=True, slots=True)
 class UpdatePlan:
-    """How an optimizer step is computed."""
+    """How the network is run and improved."""
 
     activation: Activation = "tanh"
     adam: AdamKind = "fused"
@@ -37,9 +25,9 @@ class UpdatePlan:
     norm_adv: bool = True
     clip_vloss: bool = True
     norm_obs: bool = False
-    built: bool = False
-    """Whether observations are built from parts, and freed as soon as the first layer has let go of them."""
+    parts: tuple[int, ...] = ()
+    """Bytes per sample of what observations are built from; nothing where they are stored as they are."""
     processes: int = 1
     """Processes that train one policy together."""
-    first: FirstLayerBytes | None = None
-    """Where windows are multiplied without the observation being written out."""
+    windowed: bool = False
+    """Whether windows are multiplied without the observation being written out."""

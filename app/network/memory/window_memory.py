@@ -19,7 +19,7 @@ from app.network.first_layer import (
     chunk_width,
 )
 from app.network.memory.tape import BLOCK, blocks
-from app.network.memory.update_plan import FLOAT, FirstLayerBytes
+from app.network.memory.update_plan import FLOAT
 
 INDEX = 8
 """Bytes of a row's number."""
@@ -27,8 +27,22 @@ INDEX = 8
 CONVOLUTION_TENSORS = 12
 """Tensors that a convolution keeps: each may fill its last block only in part."""
 
+DIRECT = Way("direct")
+
 ROWS_WRITTEN = 1024
 """Windows that a rollout's table writes out at once (worker/ppo/window_source.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLayerBytes:
+    """What one minibatch's products of windows take."""
+
+    held: int = 0
+    """From the minibatch's start to its end: windows written out, or the samples' places."""
+    forward: int = 0
+    """While the products are computed, beside their result."""
+    backward: int = 0
+    """While the weights' gradient is computed, beside itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,7 @@ class WindowMemory:
     def run(self) -> int:
         """What lasts from update to update."""
         tables = 0 if self.plan.rollout.method == "direct" else self._places(tables=1)
-        lasting = sum(blocks(part) for way in {*self._ways} for part in self._lasting(way))
+        lasting = sum(blocks(part) for way in self._sources for part in self._lasting(way))
         return tables + self._joined_weights + lasting
 
     def minibatch(self, rows: int) -> FirstLayerBytes:
@@ -62,11 +76,10 @@ class WindowMemory:
 
     @property
     def table(self) -> int:
-        """The products of all rows of a rollout, and these rows."""
+        """The products of all rows of a rollout."""
         if self.plan.rollout.method == "direct":
             return 0
-        rows = self._rows_ahead(1 + self.restarts)
-        return blocks(FLOAT * rows * self.work.outputs) + blocks(INDEX * rows)
+        return blocks(FLOAT * self._rows_ahead(1 + self.restarts) * self.work.outputs)
 
     @property
     def making(self) -> int:
@@ -74,35 +87,44 @@ class WindowMemory:
         if self.plan.rollout.method == "direct":
             return 0
         rows = self._rows_ahead(1)
+        foreseen = blocks(INDEX * rows) if self._counts_rows else 0
         if self.plan.rollout.method == "convolution":
-            return self._convolved(self.plan.rollout, rows).forward + 20 * rows
-        written = self._written(self.plan.rollout, min(rows, ROWS_WRITTEN))
-        return written.held + written.forward
+            return foreseen + self._convolved(self.plan.rollout, rows).forward + 20 * rows
+        some = min(rows, ROWS_WRITTEN)
+        written = self._written(DIRECT, some)
+        return foreseen + written.held + max(written.forward, blocks(INDEX * some))
 
     @property
     def building(self) -> int:
         """On a card, where spectra are made but once: while that happens, before there are workspaces."""
-        made = sum(sum(self.convolution_bytes(way.block)[1:]) for way in {*self._ways} if way.block)
-        return 0 if self._counts_rows else made + self.preparing
+        made = sum(sum(self.convolution_bytes(way.block)[1:]) for way in self._sources if way.block)
+        return 0 if self._counts_rows else made + self._transforming_most
 
     @property
     def preparing(self) -> int:
-        """While a series' spectrum is made: its blocks written out, and its two parts."""
-        return max(self._transforming(way.block) if way.block else 0 for way in self._ways)
+        """On a CPU, before each rollout: a series' blocks written out, and their spectrum's two parts."""
+        return self._transforming_most if self._counts_rows else 0
 
-    @property
-    def looking(self) -> int:
-        """A step's products: windows written out, or taken from the table, to which rows may have to be added."""
-        outputs = FLOAT * self.work.num_envs * self.work.outputs
+    def looking(self, rows: int) -> int:
+        """Beside their first layer's outputs: windows written out, or products taken from the table."""
         if self.plan.rollout.method == "direct":
-            written = self._written(self.plan.rollout, self.work.num_envs)
-            return written.held + written.forward + outputs
+            written = self._written(self.plan.rollout, rows)
+            return written.held + max(written.forward, blocks(INDEX * rows))
         # Rows that were not foreseen are added to a copy; elsewhere than on a CPU there are none.
-        return (self.table if self._counts_rows else 0) + 2 * outputs
+        added = self.table if self._counts_rows else 0
+        return added + blocks(INDEX * rows) + blocks(FLOAT * rows * self.work.outputs)
 
     @property
-    def _ways(self) -> tuple[Way, Way]:
-        return self.plan.rollout, self.plan.minibatch
+    def _transforming_most(self) -> int:
+        return max(self._transforming(way.block) if way.block else 0 for way in self._sources)
+
+    @property
+    def _sources(self) -> tuple[Way, ...]:
+        """What windows come from, rollout's and minibatches': one where they share it. Rows of a table are distinct already."""
+        rollout, minibatch = self.plan.rollout, self.plan.minibatch
+        if rollout.method == "table":
+            return DIRECT, minibatch
+        return (minibatch,) if rollout == minibatch else (rollout, minibatch)
 
     @property
     def _counts_rows(self) -> bool:

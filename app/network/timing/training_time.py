@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from app.network.config import PPOConfig
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, NetworkShape
 from app.network.timing.calibration import Calibration, Case
 from app.network.timing.datasheets import Datasheet, find_datasheet

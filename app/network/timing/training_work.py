@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from app.network.config import PPOConfig
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import HEAD_DIM, NetworkShape
 from app.network.timing.first_layer_work import FirstLayerWorks, WholeLayer, WindowedLayer
 from app.network.timing.work import Corrected, Product, Values, Work, work

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from app.errors import DoesNotFit
 from app.network.config import PPOConfig
 from app.network.fits.fit import NARROWEST, SMALLEST_MINIBATCH, check_fits, find_nearest_fit
-from app.network.memory.run_memory import RunPlan, run_memory
+from app.network.memory.run_memory import run_memory
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import TIERS
 

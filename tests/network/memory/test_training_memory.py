@@ -1,14 +1,15 @@
-"""The closed form of an update against hand-computed cases; tests/benchmarks/test_memory.py holds it to the trainer."""
+"""The walk of an update against hand-computed cases; tests/benchmarks/test_memory.py holds it to the trainer."""
 
 import math
 
 import pytest
 
 from app.network.config import Activation
+from app.network.memory.moments import Batch, Instant
 from app.network.memory.optimizer_memory import BUCKET_BYTES
-from app.network.memory.tape import BLOCK, KINDS, Instant, blocks
-from app.network.memory.training_memory import update_memory, weight_bytes
-from app.network.memory.update_plan import AdamKind, FirstLayerBytes, UpdatePlan
+from app.network.memory.tape import BLOCK, KINDS, blocks
+from app.network.memory.training_memory import optimizer_bytes, update_moments, weight_bytes
+from app.network.memory.update_plan import AdamKind, UpdatePlan
 from app.network.shape import NetworkShape
 
 
@@ -22,12 +23,16 @@ def test_weights_of_a_hand_computed_net() -> None:
     assert weight_bytes(shape) == 512 + 512 + (2048 + 512 + 512 + 512) + (2048 + 512 + 512 + 512)
 
 
-def test_the_static_part_is_three_times_the_weights() -> None:
-    update = update_memory(NetworkShape(128, (256, 128)), 64)
-    steps = BLOCK * len(NetworkShape(128, (256, 128)).tensors)
-    assert update.optimizer == 2 * update.weights + steps
-    assert update.observations == 64 * 128 * 4
-    assert update.minibatch == 64 * 8 + 4 * BLOCK  # actions; log probability, value, advantage, return
+def test_moments_and_counters_are_twice_the_weights_and_a_block_each() -> None:
+    shape = NetworkShape(128, (256, 128))
+    assert optimizer_bytes(shape) == 2 * weight_bytes(shape) + BLOCK * len(shape.tensors)
+
+
+def test_a_minibatch_by_hand() -> None:
+    parts = _instant(NetworkShape(128, (256, 128)), 64, "forward end").parts
+    assert parts["minibatch observations"] == 64 * 128 * 4
+    assert parts["minibatch"] == 64 * 8 + 4 * BLOCK  # actions; log probability, value, advantage, return
+    assert parts["shuffled order"] == ORDER
 
 
 def test_the_first_layer_s_instant_by_hand() -> None:
@@ -35,6 +40,9 @@ def test_the_first_layer_s_instant_by_hand() -> None:
     shape = NetworkShape(128, (256, 128))
     instant = _instant(shape, 128, "trunk.0 linear backward")
     assert instant.parts == {
+        "minibatch observations": 128 * 128 * 4,
+        "minibatch": 128 * (8 + 4 * 4),
+        "shuffled order": ORDER,
         "activation gradients": 128 * 256 * 4,
         "weight gradients": weight_bytes(shape),
         "loss": 7 * BLOCK,
@@ -51,8 +59,8 @@ def test_the_forward_pass_by_hand() -> None:
 
 
 def test_every_instant_is_the_sum_of_its_parts() -> None:
-    plan = UpdatePlan("silu", precision="bf16", processes=2, norm_obs=True, built=True)
-    for instant in update_memory(NetworkShape(53, (64, 32), 2, "gaussian", True, False), 100, plan).instants:
+    plan = UpdatePlan("silu", precision="bf16", processes=2, norm_obs=True, parts=(8, 100))
+    for instant in _instants(NetworkShape(53, (64, 32), 2, "gaussian", True, False), 100, plan):
         assert instant.bytes == sum(instant.parts.values())
         assert set(instant.parts) <= set(KINDS)
 
@@ -60,15 +68,14 @@ def test_every_instant_is_the_sum_of_its_parts() -> None:
 @pytest.mark.parametrize(("adam", "extra"), [("fused", 0), ("foreach", 1.0), ("for-loop", None)])
 def test_adam_s_implementations_need_different_room(adam: AdamKind, extra: float | None) -> None:
     shape = NetworkShape(512, (256,))
-    step = update_memory(shape, 1, UpdatePlan(adam=adam)).instants[-1].bytes
-    fused = update_memory(shape, 1).instants[-1].bytes
+    step, fused = (_instants(shape, 1, UpdatePlan(adam=kind))[-1].bytes for kind in (adam, "fused"))
     expected = 2 * 512 * 256 * 4 if extra is None else extra * weight_bytes(shape)
     assert step - fused == expected
 
 
 def test_peak_grows_with_the_minibatch() -> None:
     shape = NetworkShape(53, (64, 32), layer_norm=True)
-    peaks = [update_memory(shape, batch).peak for batch in (1, 16, 256, 4096)]
+    peaks = [update_moments(shape, UpdatePlan()).peak(Batch(size, SIZES)) for size in (1, 16, 256, 4096)]
     assert peaks == sorted(peaks)
     assert peaks[0] < peaks[-1]
 
@@ -112,21 +119,34 @@ def test_processes_average_in_two_buckets() -> None:
 
 
 def test_a_built_observation_goes_with_the_first_layer() -> None:
-    shape, plan = NetworkShape(1000, (16,)), UpdatePlan(built=True)
-    assert update_memory(shape, 64, plan).observations == 0
-    assert _instant(shape, 64, "trunk.0 linear backward", plan).parts["observations"] == 64 * 4000
+    shape, plan = NetworkShape(1000, (16,)), UpdatePlan(parts=(8, 200))
+    built = _instant(shape, 64, "trunk.0 linear backward", plan).parts
+    assert built["minibatch observations"] == 64 * (8 + 200)
+    assert built["observations"] == 64 * 4000
     assert "observations" not in _instant(shape, 64, "gradient norm", plan).parts
 
 
 def test_windows_are_held_to_the_step_s_end() -> None:
-    plan = UpdatePlan(first=FirstLayerBytes(held=10 * BLOCK, forward=BLOCK, backward=2 * BLOCK))
-    shape = NetworkShape(1000, (16,))
-    update = update_memory(shape, 64, plan)
-    assert update.observations == 0
-    assert update.instants[-1].parts["first layer"] == 10 * BLOCK
+    plan, shape = UpdatePlan(parts=(8,), windowed=True), NetworkShape(1000, (16,))
+    instants = _instants(shape, 64, plan)
+    assert instants[-1].parts["first layer"] == 10 * BLOCK
+    assert {instant.parts["minibatch observations"] for instant in instants} == {64 * 8}
     assert _instant(shape, 64, "windows' gradient", plan).parts["first layer"] == 12 * BLOCK
 
 
+ORDER = 3 * BLOCK
+SIZES = {
+    "order": ORDER,
+    "windows held": 10 * BLOCK,
+    "windows forward": BLOCK,
+    "windows backward": 2 * BLOCK,
+}
+
+
+def _instants(shape: NetworkShape, batch: int, plan: UpdatePlan) -> tuple[Instant, ...]:
+    return update_moments(shape, plan).instants(Batch(batch, SIZES))
+
+
 def _instant(shape: NetworkShape, batch: int, name: str, plan: UpdatePlan | None = None) -> Instant:
-    instants = update_memory(shape, batch, plan or UpdatePlan()).instants
+    instants = _instants(shape, batch, plan or UpdatePlan())
     return next(instant for instant in instants if instant.name == name)

@@ -37,7 +37,8 @@ def test_a_card_s_table_holds_every_window() -> None:
     memory = _memory(TABLE)
     tables = (8 * 20_000, 20_000, 8 * 12_000, 12_000 * 4800 * 4, 8 * 20_000)
     assert memory.run == sum(map(blocks, tables))
-    assert memory.table == 12_000 * 256 * 4 + 96_256  # products, and the rows in whole blocks
+    assert memory.table == 12_000 * 256 * 4
+    assert memory.making == 1024 * 4800 * 4 + 8 * 1024  # windows a thousand at a time, by their rows
     assert memory.minibatch(2048).backward == 12_000 * 256 * 4
 
 

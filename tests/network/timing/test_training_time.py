@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.network.config import PPOConfig
 from app.network.first_layer import WindowGeometry
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.timing.calibration import ActivationRate, AdamRate, Correction
 from app.network.timing.flops import count_flops

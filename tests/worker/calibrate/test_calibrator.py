@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from app.network.config import PPOConfig
 from app.network.first_layer import WindowGeometry
-from app.network.memory.run_memory import RunPlan
+from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.timing.calibration import Calibration
 from app.network.timing.calibration_check import check_calibration

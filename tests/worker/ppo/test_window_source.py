@@ -11,7 +11,13 @@ from app.network.memory.window_memory import WindowMemory
 from worker.ppo.env import WindowSeries
 from worker.ppo.row_table import RowTable
 from worker.ppo.window_product import gather_windows
-from worker.ppo.window_source import ConvolutionSource, make_source, merge_ranges, reachable_rows
+from worker.ppo.window_source import (
+    ConvolutionSource,
+    make_acting_source,
+    make_source,
+    merge_ranges,
+    reachable_rows,
+)
 
 
 def series(rows: int = 900, features: int = 6, lookback: int = 20) -> WindowSeries:
@@ -55,7 +61,7 @@ def test_a_convolution_holds_no_more_than_predicted(block: int, restart: bool) -
 def test_a_table_gives_each_row_s_product_foreseen_or_not(way: Way, monkeypatch: Any) -> None:
     monkeypatch.setattr("worker.ppo.window_source.DirectSource.most_rows", 7)
     windows = series()
-    table, weight = RowTable(windows, make_source(way, windows, torch.float32)), torch.randn(5, 120)
+    table, weight = RowTable(windows, make_acting_source(way, windows, torch.float32)), torch.randn(5, 120)
     for first in (30, 395):  # the second is cut by the end of its range
         table.fill(weight, torch.tensor([first, 600, 603]), 10)
         for rows in ([first, 609, 612], [19, 899, 500, 19], [399, 20, 21]):
