@@ -7,6 +7,8 @@ pins both to one core and this process, which makes the requests over keep-alive
 round all three kinds of requests have their turn: hello; one /estimate again and again (a kept answer); and /estimate
 with another network each time (computed). A service's own processor seconds are read from the kernel, so that
 other work on the machine, which takes wall time from all, does not count: `per core` is requests by processor second.
+
+An answer that is computed cannot come near a hello: writing its JSON alone, all else being free, is timed at the end.
 """
 
 import argparse
@@ -29,10 +31,13 @@ from typing import Any
 import fastapi
 import uvicorn
 import uvloop
+from pydantic import TypeAdapter
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from app.network.question import Question  # noqa: E402
+from app.network.sizing import Sizing, size_network  # noqa: E402
 from app.registry.database import migrate  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
@@ -276,7 +281,20 @@ def report(rounds: list[dict[str, Turn]], arguments: argparse.Namespace) -> None
     print(
         f"\nrepeated questions: {repeated:.2f} x hello per core; goal {GOAL}: {'met' if repeated >= GOAL else 'MISSED'}"
     )
+    hello = statistics.median(1e3 / each["hello"].per_core for each in rounds)
     print(f"an answer that is computed takes {computed:.2f} ms of one core, request and all")
+    print(f"writing its JSON alone takes {time_writing():.3f} ms, a whole hello {hello:.3f} ms")
+
+
+def time_writing(rounds: int = 400) -> float:
+    """Milliseconds of a core to write one answer as JSON, once it is there; the median."""
+    answer = size_network(Question(obs_dim=5300, hidden_dims=(2048, 1024, 512, 256)))
+    adapter, took = TypeAdapter(Sizing), []
+    for _ in range(rounds):
+        started = time.process_time()
+        adapter.dump_json(answer)
+        took.append(time.process_time() - started)
+    return 1e3 * statistics.median(took)
 
 
 def spread(values: list[float]) -> str:

@@ -236,7 +236,7 @@ def _reasons(answer: dict[str, Any]) -> Table:
 
 
 def _instants(answer: dict[str, Any]) -> Table:
-    table = terminal.grid("instant of an optimizer step", "bytes", "", right=("bytes",))
+    table = terminal.grid("instant of a rollout and an update", "bytes", "", right=("bytes",))
     most = max((each["bytes"] for each in answer["memory"]["instants"]), default=1) or 1
     for each in answer["memory"]["instants"]:
         style = "bold" if each["name"] == answer["memory"]["peak_instant"] else ""
