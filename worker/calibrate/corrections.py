@@ -22,7 +22,7 @@ from worker.calibrate.turns import Turns
 from worker.ppo.env import WindowSeries
 from worker.ppo.network import NativeActorCritic, Preactivations
 from worker.ppo.row_table import RowTable
-from worker.ppo.window_source import make_acting_source, make_source
+from worker.ppo.window_source import make_source
 
 LOOKBACK, FEATURES = 100, 48
 """Caliper's own observation: the windows that the first layer is timed on."""
@@ -120,7 +120,7 @@ class Corrections:
         backward_case = _Case(method, "backward", config, layer.backward(), len(rows_B))
         yield self._add(backward_case, lambda: held.gradient(out_BH, grad_HM))
         if plan.rollout.block:
-            table = RowTable(self._series, make_acting_source(plan.rollout, self._series, torch.float32))
+            table = RowTable(self._series, make_source(plan.rollout, self._series, torch.float32))
             ahead = _Case(method, "ahead", config, layer.ahead(), len(rows_B))
             yield self._add(ahead, partial(_fill, table, weight_HM, starts_N))
 

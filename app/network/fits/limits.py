@@ -96,7 +96,6 @@ def _most_envs(
     steps, parts, processes = config.num_steps, config.num_minibatches, plan.processes
     fine = processes * parts // math.gcd(parts, steps)
     coarse = math.lcm(fine, processes * GRAIN * parts // math.gcd(GRAIN * parts, steps))
-
     run = RunParts(shape, config, plan)
 
     def needs(envs: int) -> int:

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 from app.network.config import PPOConfig, Precision
 from app.network.first_layer import FirstLayerWork, plan_first_layer
 from app.network.memory.device_overhead import device_overheads
+from app.network.memory.lasting_memory import Lasting, lasting_parts, rollout_memory
 from app.network.memory.moments import Batch, Instant, Moments
-from app.network.memory.rollout_memory import INDEX_BYTES, RolloutMemory
+from app.network.memory.rollout_memory import INDEX_BYTES
 from app.network.memory.rollout_walk import RolloutPlan
 from app.network.memory.run_plan import RunPlan
 from app.network.memory.tape import BLOCK, blocks
@@ -18,7 +19,6 @@ from app.network.memory.training_memory import (
     optimizer_bytes,
     rollout_moments,
     update_moments,
-    weight_bytes,
 )
 from app.network.memory.update_plan import FLOAT, UpdatePlan
 from app.network.memory.window_memory import WindowMemory
@@ -87,7 +87,7 @@ class RunParts:
     def total_bytes(self) -> int:
         """Tensors and overheads."""
         largest = max(phase.peak for walks in self._walks for phase in self._phases(walks))
-        tensor_bytes = max(largest, self._building) + sum(size for _, size, _ in self.lasting)
+        tensor_bytes = max(largest, self._building) + sum(part.bytes for part in self.lasting)
         outside = device_overheads(self.plan.device_type, tensor_bytes)
         return tensor_bytes + sum(overhead.bytes for overhead in outside)
 
@@ -101,28 +101,9 @@ class RunParts:
         return (Instant("series transformed", self._building, {"first layer": self._building}), *found)
 
     @property
-    def lasting(self) -> Iterator[tuple[str, int, str]]:
-        """What is there all the time: name, bytes and explanation."""
-        rollout = self._rollout
-        yield "weights", self.weights, "4 B per parameter, each tensor in whole blocks of 512 B"
-        yield "optimizer", self.optimizer, "Adam's two moments, 8 B per parameter, and step counters"
-        windows = self.windows.run if self.windows else 0
-        yield "windows", windows, "tables, spectra and workspaces of the first layer"
-        yield "rollout buffer", rollout.buffer, "num_envs·num_steps stored steps"
-        yield "environment", rollout.environment, "accounts and present observations"
-        yield "observation statistics", self._statistics, "running mean and variance, float64"
-        yield "copy for oom_retry", self._copy, "weights and moments at the update's start, on the host"
-        yield "dataset", self.plan.dataset_bytes, "bars and features on the device"
-
-    @property
-    def weights(self) -> int:
-        """Bytes of all weights."""
-        return weight_bytes(self.shape)
-
-    @property
-    def optimizer(self) -> int:
-        """Bytes of Adam's state."""
-        return optimizer_bytes(self.shape)
+    def lasting(self) -> Iterator[Lasting]:
+        """What is there all the time."""
+        return lasting_parts(self.shape, self.config, self.plan, self.windows)
 
     def _resize(self, config: PPOConfig, minibatch_size: int | None) -> None:
         self.config = config
@@ -196,25 +177,14 @@ class RunParts:
         """A card's spectra are made before there are moments or a buffer: what that takes beyond these."""
         if (windows := self.windows) is None:
             return 0
-        return max(0, windows.building - windows.run - self.optimizer - self._rollout.buffer)
+        later = windows.run + optimizer_bytes(self.shape)
+        return max(0, windows.building - later - rollout_memory(self.shape, self.config, self.plan).buffer)
 
     @property
     def _account(self) -> int:
         """Bytes of an account's window."""
         windows = self.plan.windows
         return self.plan.sliding_row_bytes * windows.lookback if windows else 0
-
-    @property
-    def _rollout(self) -> RolloutMemory:
-        windows = self.plan.windows
-        return RolloutMemory(
-            self.shape,
-            self.config,
-            self.plan.step_bytes(self.shape),
-            self.plan.sliding_row_bytes if windows else 0,
-            windows.lookback if windows else 0,
-            self.plan.processes,
-        )
 
     def _windows(self) -> WindowMemory | None:
         """The first layer's work, where windows are multiplied without the observation being written out."""
@@ -231,15 +201,3 @@ class RunParts:
             shared_trunk=self.shape.shared_trunk,
             rest=self.shape.obs_dim - windows.columns,
         )
-
-    @property
-    def _statistics(self) -> int:
-        """Two means, variances and counts in float64; mean and scale in fp32."""
-        wide, narrow = blocks(2 * FLOAT * self.shape.obs_dim), blocks(FLOAT * self.shape.obs_dim)
-        return 4 * wide + 2 * narrow + 2 * BLOCK if self.config.norm_obs else 0
-
-    @property
-    def _copy(self) -> int:
-        """What an update that ran out of memory begins again from: of a card's run it lies in the host's memory."""
-        held = self.config.oom_retry and self.plan.device_type == "cpu"
-        return self.weights + self.optimizer if held else 0

@@ -70,3 +70,23 @@ def test_a_table_gives_each_row_s_product_foreseen_or_not(way: Way, monkeypatch:
     table.fill(2 * weight, torch.tensor([30]), 4)  # new weights: nothing old is left
     expected = gather_windows(windows.series_TF, 20, torch.tensor([33, 899])) @ (2 * weight).T
     assert torch.allclose(table.take(torch.tensor([33, 899]), 0), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("on_a_card", [False, True])
+def test_a_rollout_s_table_writes_each_window_out_once(on_a_card: bool, monkeypatch: Any) -> None:
+    """A card's tables hold all rows: multiplied anew for each thousand of them they would cost their square."""
+    windows, written = series(3_000), []
+
+    def counted(values: torch.Tensor, lookback: int, rows: torch.Tensor) -> torch.Tensor:
+        written.extend(rows.tolist())
+        return gather_windows(values, lookback, rows)
+
+    for module in ("window_source", "row_table"):
+        monkeypatch.setattr(f"worker.ppo.{module}.waits_for_reads", lambda _: on_a_card)
+    monkeypatch.setattr("worker.ppo.window_source.gather_windows", counted)
+    table = RowTable(windows, make_acting_source(Way("table"), windows, torch.float32))
+    table.fill(torch.randn(5, 120), torch.tensor([30, 600, 603]), 2_000)
+    expected = (
+        reachable_rows(windows).tolist() if on_a_card else sorted({*range(30, 400), *range(500, 2_603)})
+    )
+    assert sorted(written) == expected
