@@ -2,7 +2,7 @@
 
 - tracked: the real trainer on fake tensors under torch's MemTracker, over runs drawn at random: those that the
   formulas were tuned on, and those drawn after they were fixed. Error is predicted over counted, with rollout buffer
-  and dataset taken out of both.
+  and dataset taken out of both. On a CPU windows have an upper bound: it is held to never being under alone.
 - process: the real trainer on this CPU, one child process a run: peak resident size against the estimate.
 - cuda: the same on a card, by torch's allocator and by the driver; says so where there is none.
 """
@@ -79,26 +79,31 @@ def _print_draw(name: str, seed: int, count: int, classes: Sequence[str], pool: 
     for kind in classes:
         source = random.Random(f"{seed} {kind}")
         runs = list(pool.map(track, [KINDS[kind](source) for _ in range(count)]))
-        everything += runs
+        everything += [run for run in runs if run.case.device_type == "cuda"]
         print(_row(kind, runs), flush=True)
-    print(_row("all", everything))
+    if everything:
+        print(_row("all of a card", everything))
 
 
 def _row(name: str, runs: Sequence[Tracked]) -> str:
     errors = sorted(run.error for run in runs)
-    worst = percentile(errors, 0.99)
+    figures = (statistics.median(errors), percentile(errors, 0.99), errors[-1], errors[0])
+    columns = " ".join(f"{100 * figure:+8.3f}" for figure in figures)
+    goals = "an upper bound" if all(run.estimate.basis == "upper bound" for run in runs) else _goals(errors)
+    under = sum(error < 0 for error in errors)
+    return f"  {name:18s} {len(runs):5d} {columns}  {goals}{f'; {under} under' if under else ''}"
+
+
+def _goals(errors: Sequence[float]) -> str:
     missed = [
         text
-        for text, wrong in (
+        for text, is_missed in (
             (f"median over {MEDIAN_GOAL:.0%}", statistics.median(errors) > MEDIAN_GOAL),
-            (f"p99 over {P99_GOAL:.0%}", worst > P99_GOAL),
-            (f"{sum(error < 0 for error in errors)} under, margin covers", errors[0] < 0),
+            (f"p99 over {P99_GOAL:.0%}", percentile(errors, 0.99) > P99_GOAL),
         )
-        if wrong
+        if is_missed
     ]
-    figures = (statistics.median(errors), worst, errors[-1], errors[0])
-    columns = " ".join(f"{100 * figure:+8.3f}" for figure in figures)
-    return f"  {name:18s} {len(runs):5d} {columns}  {'; '.join(missed) or 'within the goals'}"
+    return "; ".join(missed) or "within the goals"
 
 
 def percentile(ascending: Sequence[float], share: float) -> float:

@@ -129,7 +129,7 @@ def estimate(
     """Size a network and its training.
 
     `shape` and `config` must agree on the trunk. Sizes on disk are exact for torch 2.13; memory is the
-    closed form of training_memory.py plus named constants; time is by `calibration`, else bounds by the
+    closed form of memory/run_parts.py plus named constants; time is by `calibration`, else bounds by the
     data sheet of `gpu`. Raises InvalidConfig or InvalidShape.
     """
     config.check()

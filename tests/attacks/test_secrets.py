@@ -30,7 +30,7 @@ def keyed(settings: Settings, registry: Database) -> Iterator[Keyed]:
 
 def secrets_of(keyed: Keyed) -> list[str]:
     """What only the holder of each key knows."""
-    return [key.rpartition("_")[2] if "_" in key else key for key in keyed.keys.values()] + list(PASSWORDS)
+    return [key.split("_", 2)[-1] for key in keyed.keys.values()] + list(PASSWORDS)
 
 
 def use(keyed: Keyed) -> list[httpx.Response]:
