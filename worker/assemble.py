@@ -9,17 +9,16 @@ import torch
 from app.errors import TrainingFailed
 from app.jobs.plan import PlannedDataset, TrainingPlan
 from app.market.bars import Bars
-from app.market.features import compute_features
 from app.market.scaler import RobustScaler
 from app.market.significance import Trials
-from app.market.splits import Span
 from app.network.disk.contents import LearnedState, checkpoint_contents
 from app.network.tiers import find_tier
 from worker.ppo.trainer import NativePPOTrainer
 from worker.trading.env import TradingEnv
 from worker.trading.evaluate import Examined, examine
 from worker.trading.join import JoinedMarkets, join_markets
-from worker.trading.market import MarketTensors, build_market
+from worker.trading.market import MarketTensors, load_market
+from worker.trading.table import fill_features, fit_scaler, scale_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,7 @@ def assemble(plan: TrainingPlan, bars: Mapping[str, Bars]) -> Assembly:
     missing.
     """
     device = find_device(plan.tier)
-    scalers = _fit_scalers(plan, bars) if plan.scale_features else {}
-    each = [build_market(bars[one], plan.schema, "cpu", scalers.get(one)) for one in plan.dataset_ids]
-    markets = join_markets(each, device)
+    markets, scalers = _build_markets(plan, bars, device)
     spans = markets.shift([dataset.fold.train for dataset in plan.datasets])
     env = TradingEnv(markets.whole, spans, plan.environment, num_envs=plan.ppo.num_envs, seed=plan.ppo.seed)
     return Assembly(plan, markets, scalers, NativePPOTrainer(env, plan.ppo))
@@ -88,9 +85,18 @@ def find_device(tier: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _fit_scalers(plan: TrainingPlan, bars: Mapping[str, Bars]) -> dict[str, RobustScaler]:
-    return {dataset.id: _fit_scaler(plan, bars[dataset.id], dataset.fold.train) for dataset in plan.datasets}
-
-
-def _fit_scaler(plan: TrainingPlan, bars: Bars, train: Span) -> RobustScaler:
-    return RobustScaler.fit(compute_features(bars, plan.schema), train.start, train.stop)
+def _build_markets(
+    plan: TrainingPlan, bars: Mapping[str, Bars], device: torch.device
+) -> tuple[JoinedMarkets, dict[str, RobustScaler]]:
+    """All assets' markets in one table that is filled and scaled in place, asset by asset."""
+    lengths = [len(bars[dataset.id]) for dataset in plan.datasets]
+    features_TF = torch.empty((sum(lengths), len(plan.schema.names)))
+    markets, scalers = [], {}
+    for dataset, rows_TF in zip(plan.datasets, torch.split(features_TF, lengths), strict=True):
+        own, table_TF = bars[dataset.id], rows_TF.numpy()
+        fill_features(table_TF, own, plan.schema)
+        if plan.scale_features:
+            scalers[dataset.id] = fit_scaler(table_TF, dataset.fold.train)
+        scale_table(table_TF, scalers.get(dataset.id))
+        markets.append(load_market(own, plan.schema, rows_TF))
+    return join_markets(markets, device, features_TF), scalers

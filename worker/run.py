@@ -37,6 +37,7 @@ from worker.assemble import Assembly, assemble
 from worker.chart import draw_charts
 from worker.device import list_versions, memory_in_use
 from worker.ppo.allocator import keep_freed_memory
+from worker.ppo.failures import memory_errors
 from worker.ppo.progress import Progress
 from worker.process import StopFlag, die_with_parent
 from worker.record import HoldLost, Recorder
@@ -65,6 +66,8 @@ class TrainingRun:
     database: Database
     hold: Hold
     stop: StopFlag
+    assembled: Callable[[], object] = lambda: None
+    """Called once the markets are made and nothing has been trained."""
     storage: Storage = field(init=False)
     recorder: Recorder = field(init=False)
     assembly: Assembly = field(init=False)
@@ -99,6 +102,7 @@ class TrainingRun:
         check_computable(job.config["schema"])
         plan = TrainingPlan.from_plain(job.id, job.config)
         self.assembly = assemble(plan, {dataset.id: self._load(dataset) for dataset in plan.datasets})
+        self.assembled()
         self.recorder.note("network built", parameters=plan.shape.parameters, hidden_dims=job.hidden_dims)
         if self.assembly.trainer.first_layer is not None:
             self.recorder.note("first layer chosen", reason=self.assembly.trainer.first_layer.reason)
@@ -126,7 +130,7 @@ class TrainingRun:
         trainer, used = self.assembly.trainer, contents["config"]["num_minibatches"]
         if trainer.config.oom_retry and used != trainer.config.num_minibatches:
             trainer.split_into(used)
-        trainer.load_state_dict(contents)
+        trainer.load_state_dict(contents, take_over=True)
         self.recorder.parent_id = checkpoint.id
         self._kept_update = self.assembly.trainer.update
         self.recorder.note("resumed", checkpoint=checkpoint.id, step=checkpoint.step)
@@ -211,10 +215,10 @@ class TrainingRun:
         by_updates = progress.update - self._kept_update >= self.settings.checkpoint_every_updates
         return by_updates or time.monotonic() - self._kept_at >= self.settings.checkpoint_every_seconds
 
-    def _keep_if_disk_allows(self) -> None:
+    def _keep_if_disk_allows(self, kind: str = "periodic") -> None:
         """A full disk, or a store that is away for long, costs this checkpoint, not the attempt: the one before stays."""
         try:
-            self._keep("periodic")
+            self._keep(kind)
         except StoreUnavailable as error:
             self.recorder.note("checkpoint not kept: the artifact store does not take it", error=error.detail)
         except OSError as error:
@@ -233,7 +237,7 @@ class TrainingRun:
 
     def _finish(self) -> None:
         """Evaluate first: the final checkpoint's row carries its figures, of several datasets the means."""
-        evaluations = self._evaluate()
+        evaluations = self._evaluate_within_memory()
         metrics = mean_figures(list(evaluations.values()))
         self._draw()
         self.recorder.finish(
@@ -257,6 +261,25 @@ class TrainingRun:
             "speed": self._speed(),
             "last_progress": self.progress,
         }
+
+    def _evaluate_within_memory(self) -> dict[str, Evaluation]:
+        """Where memory runs out, what was trained is kept, so that the job resumed has only this left to do."""
+        trainer = self.assembly.trainer
+        trainer.release()
+        try:
+            with memory_errors(trainer.config, trainer.env.device):
+                return self._evaluate()
+        except OutOfDeviceMemory as error:
+            short = OutOfDeviceMemory(
+                f"all training is done, but memory ran out while the policy was evaluated: {error.detail}",
+                hint="free memory on this machine, or give the queue a larger device, and resume the job: "
+                "only its evaluation is left",
+                **error.extra,
+            )
+        # Out here, as the exception holds on to all that the evaluation had allocated.
+        trainer.release()
+        self._keep_if_disk_allows("stopped")
+        raise short
 
     def _evaluate(self) -> dict[str, Evaluation]:
         """Open the test spans, judge the policy on them, and write the report."""
@@ -282,7 +305,6 @@ def main(job_id: str, fence: int, supervisor: int) -> int:
     """Train the claimed job for the supervisor of this process id; the exit code tells it how it ended."""
     if not die_with_parent(supervisor):
         return exits.DONE
-    keep_freed_memory()
     settings = get_settings()
     # To the worker's own output: what it writes to stderr is its last words, which the supervisor reads.
     configure_logs(settings, "trainer", lambda: sys.stdout)
@@ -291,7 +313,8 @@ def main(job_id: str, fence: int, supervisor: int) -> int:
     stop.listen()
     database = Database(settings.database_url)
     try:
-        return TrainingRun(settings, database, Hold(job_id, fence), stop).execute()
+        # Not from the start: what making the markets frees goes back to the system.
+        return TrainingRun(settings, database, Hold(job_id, fence), stop, keep_freed_memory).execute()
     finally:
         database.close()
 

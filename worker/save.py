@@ -114,7 +114,7 @@ def load_trainer(path: str | os.PathLike[str], env: BatchedEnv) -> NativePPOTrai
     values = {name: value for name, value in contents["config"].items() if name in known}
     config = PPOConfig.from_plain({**values, "hidden_dims": tuple(values["hidden_dims"])})
     trainer = NativePPOTrainer(env, config)
-    trainer.load_state_dict(contents)
+    trainer.load_state_dict(contents, take_over=True)
     return trainer
 
 

@@ -75,6 +75,11 @@ def decision_ranges(segments: Segments, span: Span | None = None, lookback: int 
     return tuple((start, stop) for start, stop in ranges if start < stop)
 
 
+def window_ranges(segments: Segments, span: Span, lookback: int = 100) -> Segments:
+    """Row ranges that training's windows may end with: a range's last decision is followed by one more row."""
+    return tuple((start, stop + 1) for start, stop in decision_ranges(segments, span, lookback))
+
+
 def split_fold(
     bars: Bars,
     lookback: int = 100,

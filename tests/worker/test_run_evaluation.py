@@ -116,6 +116,20 @@ def test_an_attempt_that_repeats_the_end_opens_the_span_no_second_time(bench: Be
     assert bench.train(seed=2).id != job.id
 
 
+def test_what_is_to_be_done_once_the_markets_are_made_is_done_before_training(bench: Bench) -> None:
+    updates: list[int] = []
+    hold = bench.claim(bench.submit()).hold
+    run = TrainingRun(
+        bench.settings,
+        bench.registry,
+        hold,
+        StopFlag(),
+        assembled=lambda: updates.append(run.assembly.trainer.update),
+    )
+    run.execute()
+    assert updates == [0]
+
+
 def _die(*_: object) -> None:
     raise KeyboardInterrupt
 

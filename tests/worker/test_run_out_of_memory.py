@@ -12,12 +12,13 @@ from app.registry.attempts import Claim, claim_job, interrupt_job
 from app.registry.checkpoint_lists import list_checkpoints
 from app.registry.database import Database
 from app.registry.events import events_after
-from app.registry.jobs import get_job
+from app.registry.jobs import get_job, resume
 from app.registry.tables import Checkpoint, Job
 from app.settings import Settings
 from app.storage import FolderStorage
 from worker import exits
 from worker.ppo.network import NativeActorCritic
+from worker.ppo.trainer import NativePPOTrainer
 from worker.run import StopFlag, TrainingRun
 from worker.save import load_checkpoint
 
@@ -149,3 +150,31 @@ def test_where_nothing_fits_the_job_fails_and_says_what_was_tried(
     assert shop.run(shop.claim(job)) == exits.DONE
     assert shop.job(job).state == "failed"
     assert [note["used"] for note in shop.notes(job)] == [8, 16, 32, 64, 128]
+
+
+def test_where_memory_runs_out_in_the_evaluation_the_job_resumed_only_evaluates(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    job = shop.submit()
+    with monkeypatch.context() as context:
+        context.setattr("worker.assemble.examine", run_out)
+        assert shop.run(shop.claim(job)) == exits.DONE
+    failed = shop.job(job)
+    assert (failed.state, failed.error["code"]) == ("failed", "out_of_device_memory")  # type: ignore[index]
+    assert failed.error["detail"].startswith("all training is done")  # type: ignore[index]
+    assert "Tried to allocate" in failed.error["detail"]  # type: ignore[index]
+    assert "resume the job" in failed.error["hint"]  # type: ignore[index]
+    assert failed.error["estimated_bytes"] == job.estimate["memory"]["total_bytes"]  # type: ignore[index]
+    kept = shop.final(job)
+    with shop.registry.write() as session:
+        resume(session, job.id)
+    claim = shop.claim(job)
+    monkeypatch.setattr(NativePPOTrainer, "_run_update", run_out)
+    assert shop.run(claim) == exits.DONE
+    assert (shop.job(job).state, kept.kind) == ("succeeded", "stopped")
+    weights = [load_checkpoint(shop.storage.path(each.sha256)) for each in (kept, shop.final(job))]
+    for name, value in weights[0]["policy_state_dict"].items():
+        assert torch.equal(value, weights[1]["policy_state_dict"][name])

@@ -67,6 +67,10 @@ class Collector:
             buffer.store_outcome(t, self._env.step(sampled.actions))
         return buffer
 
+    def release(self) -> None:
+        """Give the rollout's memory back until the next one."""
+        self._buffer = None
+
     def state_dict(self) -> dict[str, Tensor]:
         """Running episodes, and the statistics of those normalisations that are on."""
         holders = (self.episodes, self._observer, self._scaler)

@@ -94,6 +94,15 @@ class World:
             return share
         return self.join(share.unsqueeze(0)).mean(0)
 
+    def variance(self, share: Tensor) -> Tensor:
+        """Population variance of all processes' values, of which each has equally many."""
+        var, mean = torch.var_mean(share, correction=0)
+        if self.size == 1:
+            return var
+        # Moments are exchanged, not values: those of all processes could be more than one has memory for.
+        moments_2P = self.join(torch.stack([var, mean]).unsqueeze(1), dim=1)
+        return moments_2P[0].mean() + moments_2P[1].var(correction=0)
+
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by the processes' mean."""
         if self.size == 1:

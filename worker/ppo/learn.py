@@ -67,7 +67,7 @@ class Learner:
     ) -> LearningFigures:
         """Run the update's epochs; figures stay on the device until the end and are read back once."""
         figures = self.improve(buffer, observer, clip_coef, generator)
-        return self._read(torch.stack(figures).mean(0), buffer)
+        return LearningFigures(*self.sum_up(figures, buffer).tolist())
 
     def improve(
         self, buffer: RolloutBuffer, observer: Observer, clip_coef: float, generator: Generator
@@ -84,6 +84,15 @@ class Learner:
             if self._has_strayed(epoch):
                 break
         return figures
+
+    def sum_up(self, figures: list[Tensor], buffer: RolloutBuffer) -> Tensor:
+        """The values of LearningFigures, still on the device."""
+        means = self._world.mean(torch.stack(figures).mean(0))
+        variance = self._world.variance
+        unexplained = variance(buffer.return_TN - buffer.value_TN)
+        explained = explained_variance(unexplained, variance(buffer.return_TN))
+        weights = nn.utils.get_total_norm([parameter.detach() for parameter in self._network.parameters()])
+        return torch.cat([means, torch.stack([explained, weights])])
 
     def _shuffled(self, buffer: RolloutBuffer, generator: Generator) -> Iterator[Tensor]:
         device = buffer.value_TN.device
@@ -123,9 +132,3 @@ class Learner:
         if self._config.target_kl is None:
             return False
         return float(self._world.mean(torch.stack(epoch)[:, 3].mean())) > self._config.target_kl
-
-    def _read(self, means: Tensor, buffer: RolloutBuffer) -> LearningFigures:
-        join, means = self._world.join, self._world.mean(means)
-        explained = explained_variance(join(buffer.value_TN), join(buffer.return_TN))
-        weights = nn.utils.get_total_norm([parameter.detach() for parameter in self._network.parameters()])
-        return LearningFigures(*torch.cat([means, torch.stack([explained, weights])]).tolist())

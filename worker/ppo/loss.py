@@ -46,11 +46,10 @@ def clip_fraction(log_ratio_B: Tensor, clip_coef: float) -> Tensor:
     return ((ratio_B - 1).abs() > clip_coef).to(ratio_B.dtype).mean()
 
 
-def explained_variance(value: Tensor, target: Tensor) -> Tensor:
-    """1 - Var(target - value) / Var(target): 1 is perfect, 0 no better than a constant.
+def explained_variance(unexplained: Tensor, variance: Tensor) -> Tensor:
+    """1 - Var(target - value) / Var(target), of these two: 1 is perfect, 0 no better than a constant.
 
     NaN where the target does not vary, as the ratio has no meaning there.
     """
-    variance = target.var(correction=0)
-    ratio = 1 - (target - value).var(correction=0) / variance
+    ratio = 1 - unexplained / variance
     return torch.where(variance > 0, ratio, torch.full_like(variance, torch.nan))

@@ -30,10 +30,12 @@ class RunningMoments:
 
     def update(self, samples: Tensor) -> None:
         """Take samples [B, *shape] in."""
-        wide = samples.double()
-        count = torch.full_like(self.count, wide.shape[0])
-        var, mean = torch.var_mean(wide, dim=0, correction=0)
-        self.merge(mean, var, count)
+        self.merge(*_measure(samples.double()))
+
+    def merge_together(self, share: tuple[Tensor, Tensor, Tensor], world: World) -> None:
+        """Take in mean, variance and count of every process's samples, one process after the other."""
+        for moments in zip(*(world.join(part.unsqueeze(0)) for part in share), strict=True):
+            self.merge(*moments)
 
     def merge(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
         """Take in the moments of `count` > 0 other samples."""
@@ -80,9 +82,7 @@ class ObservationNormalizer:
     def commit(self) -> None:
         """Take in what was gathered since the last commit."""
         gathered = self._gathered
-        own = (gathered.mean, gathered.var, gathered.count)
-        for moments in zip(*(self._world.join(part.unsqueeze(0)) for part in own), strict=True):
-            self._moments.merge(*moments)
+        self._moments.merge_together((gathered.mean, gathered.var, gathered.count), self._world)
         self._gathered = RunningMoments(tuple(gathered.mean.shape), gathered.mean.device)
         self._refresh()
 
@@ -116,14 +116,19 @@ class RewardScaler:
 
     def scale(self, reward_TN: Tensor, ended_TN: Tensor) -> Tensor:
         """Take a rollout's rewards in and return them scaled; `ended_TN` marks each episode's last step."""
+        # Moments are exchanged, not returns: those of all processes would take as much more as there are of these.
+        self._moments.merge_together(_measure(self._discount(reward_TN, ended_TN).flatten()), self._world)
+        return (reward_TN * (self._moments.var + _EPSILON).rsqrt()).clamp_(-CLIP, CLIP).to(reward_TN.dtype)
+
+    def _discount(self, reward_TN: Tensor, ended_TN: Tensor) -> Tensor:
+        """The discounted return of each environment's episode up to every step, float64 [T, N]."""
         return_TN = torch.empty(reward_TN.shape, dtype=torch.float64, device=reward_TN.device)
         for t in range(reward_TN.shape[0]):
             self._return_N = self._return_N * self._gamma + reward_TN[t]
             return_TN[t] = self._return_N
             # After the reward of the last step was counted, not before: else it leaks into the next episode.
             self._return_N = torch.where(ended_TN[t], 0.0, self._return_N)
-        self._moments.update(self._world.join(return_TN, dim=1).flatten())
-        return (reward_TN * (self._moments.var + _EPSILON).rsqrt()).clamp(-CLIP, CLIP).to(reward_TN.dtype)
+        return return_TN
 
     def state_dict(self) -> dict[str, Tensor]:
         """return_N [N], return_mean, return_var and return_count, float64."""
@@ -133,3 +138,9 @@ class RewardScaler:
         """Continue from `state_dict()`."""
         self._return_N.copy_(state["return_N"])
         self._moments.load_state_dict(state, "return")
+
+
+def _measure(wide: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, population variance and count of float64 samples [B, *shape]."""
+    var, mean = torch.var_mean(wide, dim=0, correction=0)
+    return mean, var, var.new_full((), wide.shape[0])

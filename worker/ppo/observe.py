@@ -39,9 +39,9 @@ def observe(
 def describe(windows: WindowSeries) -> WindowGeometry:
     """The windows' sizes, as the cost model needs them."""
     ranges = merge_ranges(windows.ranges)
-    rows = sum(stop - start for start, stop in ranges)
+    rows = [stop - start for start, stop in ranges]
     series_rows, features = windows.series_TF.shape
-    return WindowGeometry(windows.lookback, features, rows, len(ranges), series_rows)
+    return WindowGeometry(windows.lookback, features, sum(rows), len(rows), series_rows, min(rows))
 
 
 def _is_finite(windows: WindowSeries) -> bool:

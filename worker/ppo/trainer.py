@@ -79,6 +79,12 @@ class NativePPOTrainer:
         with self._arithmetic.products():
             return self.network.best_action(self._observer.normalise(obs_BD))
 
+    def release(self) -> None:
+        """Free what only further updates need: gradients and the rollout; `train()` would make them anew."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self._collector.release()
+        free_memory(self.env.device)
+
     def state_dict(self) -> dict[str, Any]:
         """All that a continuation needs: policy_state_dict, optimizer_state_dict, trainer_state.
 
@@ -90,9 +96,10 @@ class NativePPOTrainer:
             "trainer_state": gather_ranks(self.world, {**self._own_state(), "env": self.env.state_dict()}),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, take_over: bool = False) -> None:
         """Continue where `state_dict()` was taken; on a CPU bit by bit as if nothing had been between.
 
+        With `take_over` its moments become the optimizer's own instead of being copied: the caller is to drop it.
         Raises InvalidConfig where the state is of another network, num_envs, normalisation or number of
         processes.
         """
@@ -100,8 +107,9 @@ class NativePPOTrainer:
         trainer_state = select_rank(self.world, state["trainer_state"])
         check_trainer_state(self._own_state(), trainer_state)
         self.network.load_state_dict(state["policy_state_dict"])
+        moments = state["optimizer_state_dict"]
         # A copy, as Adam would go on to write into the caller's tensors.
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer_state_dict"]))
+        self.optimizer.load_state_dict(moments if take_over else copy.deepcopy(moments))
         self.update = int(trainer_state["update"])
         self.global_step = int(trainer_state["global_step"])
         self._collector.load_state_dict(trainer_state)

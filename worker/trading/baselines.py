@@ -1,6 +1,6 @@
 """What a policy is compared with: buy & hold, a moving-average cross, chance, and worse conditions.
 
-Shape suffix: K decisions of one span.
+Shape suffixes: K decisions of one span, S some of them.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from app.market.performance import FloatArray, sharpe_ratio
 from app.market.trading import MAX_COST, Costs, EnvSpec
 from worker.trading.account import cost_rates, net_growth
 from worker.trading.market import MarketTensors
-from worker.trading.walk import Walk, shift_targets, walk_targets
+from worker.trading.walk import BARS_AT_ONCE, Walk, shift_targets, starts_fresh, walk_targets
 
 RANDOM_DRAWS = 100
 """Random baselines of one span: enough for 5 % and 95 % quantiles."""
@@ -65,9 +65,9 @@ def draw_random(
     year = market.periods_per_year
     generator = np.random.default_rng(seed)
     shifts = generator.integers(1, max(2, len(rows_K)), size=draws)
-    growths = (grow(target_K.roll(int(shift))).cpu().numpy() for shift in shifts)
     totals, sharpes = [], []
-    for growth in growths:
+    for shift in shifts:
+        growth = grow(target_K.roll(int(shift)))
         totals.append(float(np.expm1(np.log(growth).sum())))
         sharpes.append(sharpe_ratio(growth - 1.0, year))
     returns = np.array(totals)
@@ -102,16 +102,23 @@ def scale_costs(spec: EnvSpec, factor: float) -> EnvSpec:
     return replace(spec, costs=Costs(**scaled))
 
 
-def _growth_of(market: MarketTensors, rows_K: Tensor, spec: EnvSpec) -> Callable[[Tensor], Tensor]:
+def _growth_of(market: MarketTensors, rows_K: Tensor, spec: EnvSpec) -> Callable[[Tensor], FloatArray]:
     """`walk_targets`' growth of equity for any positions at these rows; prices and rates are looked up once."""
     one_K = torch.ones(len(rows_K), dtype=torch.float64, device=market.device)
     fill_rate_K, borrow_rate_K = cost_rates(market, spec.costs, rows_K, one_K, -one_K)
     ratio_K = market.open_T[rows_K + 2] / market.open_T[rows_K + 1]
+    fresh_K = starts_fresh(rows_K)
 
-    def grow(target_K: Tensor) -> Tensor:
-        moved_K = (target_K - shift_targets(rows_K, target_K)).abs()
-        borrow_K = (-target_K).clamp(min=0.0) * borrow_rate_K
-        return net_growth(target_K, ratio_K, moved_K * fill_rate_K, borrow_K)
+    def grow(target_K: Tensor) -> FloatArray:
+        growth = np.empty(len(target_K))
+        before_K = target_K.roll(1).masked_fill_(fresh_K, 0.0)
+        for first in range(0, len(target_K), BARS_AT_ONCE):
+            some = slice(first, first + BARS_AT_ONCE)
+            target_S = target_K[some]
+            paid_S = (target_S - before_K[some]).abs() * fill_rate_K[some]
+            borrow_S = (-target_S).clamp(min=0.0) * borrow_rate_K[some]
+            growth[some] = net_growth(target_S, ratio_K[some], paid_S, borrow_S).cpu().numpy()
+        return growth
 
     return grow
 

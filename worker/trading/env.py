@@ -14,7 +14,7 @@ from torch import Tensor
 from app.errors import InvalidConfig
 from app.market.account import PER_ENV
 from app.market.schema import ACCOUNT_FEATURES
-from app.market.splits import Span
+from app.market.splits import Span, window_ranges
 from app.market.trading import EnvSpec
 from app.network.shape import ActionKind
 from worker.ppo.env import EnvStep, ObservationParts, WindowSeries
@@ -177,8 +177,9 @@ def _plan_episodes(market: MarketTensors, spans: Sequence[Span], length: int) ->
 
 def _describe_windows(market: MarketTensors, spans: Sequence[Span]) -> WindowSeries:
     """The windows that episodes may see; the last decision of a range is followed by one more row."""
-    ranges = tuple((start, stop + 1) for span in spans for start, stop in market.ranges(span))
-    return WindowSeries(market.features_TF, market.schema.lookback, "t", ranges, sliding_part="account")
+    lookback = market.schema.lookback
+    ranges = tuple(rows for span in spans for rows in window_ranges(market.segments, span, lookback))
+    return WindowSeries(market.features_TF, lookback, "t", ranges, sliding_part="account")
 
 
 def _check_state(name: str, value: Any, present: Tensor) -> None:

@@ -58,9 +58,14 @@ def examine(
     if not spans:
         raise InvalidInput("there is no span to evaluate on", hint="give 1 span or more", pointer="spans")
     walks = walk_policy(policy, market, spans, spec)
-    beside = {name: walk_baselines(market, _rows(walk, market), spec) for name, walk in walks.items()}
-    results = tuple(_judge_span(name, walk, beside[name], market, spec) for name, walk in walks.items())
-    last, last_baselines = list(walks.values())[-1], list(beside.values())[-1]
+    market = market.prices_on_host()  # the policy has seen all that it was to see
+    results: tuple[SpanResult, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    for name in spans:
+        last = walks.pop(name)  # what was judged makes room for the next
+        beside = walk_baselines(market, torch.tensor(last.rows).long(), spec)
+        results += (_judge_span(name, last, beside, market, spec),)
+        curves += (_curve(name, last, beside, market),)
     moments = measure_moments(np.expm1(last.log_returns))
     deflation = None if trials is None else deflate(moments, trials, market.periods_per_year)
     stressed = stress(last, market, spec)
@@ -77,8 +82,7 @@ def examine(
         looks_overfitted=looks_overfitted(results),
         verdict=words,
     )
-    curves = tuple(_curve(name, walk, beside[name], market) for name, walk in walks.items())
-    return Examined(evaluation, curves, _returns(last, last_baselines.buy_and_hold, market))
+    return Examined(evaluation, curves, _returns(last, beside.buy_and_hold, market))
 
 
 def _judge_span(name: str, walk: Walk, beside: Baselines, market: MarketTensors, spec: EnvSpec) -> SpanResult:
@@ -122,10 +126,6 @@ def _returns(walk: Walk, holding: Walk, market: MarketTensors) -> SpanReturns:
         holding_logs=holding.log_returns,
         holding_costs=holding.costs,
     )
-
-
-def _rows(walk: Walk, market: MarketTensors) -> torch.Tensor:
-    return torch.tensor(walk.rows, device=market.device).long()
 
 
 def _iso(market: MarketTensors, row: int) -> str:

@@ -41,8 +41,13 @@ class JoinedMarkets:
         return tuple(Span(span.start + by, span.stop + by) for span, by in zip(spans, offsets, strict=True))
 
 
-def join_markets(markets: Sequence[MarketTensors], device: torch.device | str = "cpu") -> JoinedMarkets:
-    """Lay markets one after the other on a device; raises InvalidInput where their features differ."""
+def join_markets(
+    markets: Sequence[MarketTensors], device: torch.device | str = "cpu", features_TF: Tensor | None = None
+) -> JoinedMarkets:
+    """Lay markets one after the other on a device; raises InvalidInput where their features differ.
+
+    `features_TF` holds all their rows already, where the markets' own features are views of it: no copy is made.
+    """
     first = markets[0]
     for market in markets[1:]:
         if market.schema != first.schema:
@@ -54,7 +59,8 @@ def join_markets(markets: Sequence[MarketTensors], device: torch.device | str = 
         for by, market in zip(edges, markets, strict=False)
         for start, stop in market.segments
     )
-    series = {name: _concatenate(markets, name, device) for name in SERIES}
+    joined = {} if features_TF is None else {"features_TF": features_TF.to(device)}
+    series = joined | {name: _concatenate(markets, name, device) for name in SERIES if name not in joined}
     stamps = np.concatenate([market.utc_us for market in markets])
     whole = MarketTensors(**series, segments=segments, utc_us=stamps, schema=first.schema)
     return JoinedMarkets(whole, edges)

@@ -3,7 +3,7 @@
 Shape suffixes: T bars, F market features, L lookback, B samples.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from app.errors import InvalidInput
 from app.market.bars import Bars
-from app.market.features import FeatureSchema, compute_features, measure_risk
+from app.market.features import FeatureSchema, measure_risk
 from app.market.findings import refuse_one
-from app.market.scaler import RobustScaler, scale_features
+from app.market.scaler import RobustScaler
 from app.market.splits import Span, decision_ranges
+from worker.trading.table import fill_features, scale_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,12 @@ class MarketTensors:
         """Where the tensors live."""
         return self.features_TF.device
 
+    def prices_on_host(self) -> "MarketTensors":
+        """The same market on the host, but without features: for what only needs prices and their risk."""
+        names = ("open_T", "close_T", "sigma_T", "natr_T", "periods_per_year_T")
+        series = {name: getattr(self, name).cpu() for name in names}
+        return replace(self, features_TF=torch.empty((0, self.features_TF.shape[1])), **series)
+
     def ranges(self, span: Span) -> tuple[tuple[int, int], ...]:
         """Row ranges of allowed decisions within `span`; raises InvalidDataset if there are none."""
         ranges = decision_ranges(self.segments, span, self.schema.lookback)
@@ -93,10 +100,22 @@ def build_market(
     bars: Bars, schema: FeatureSchema, device: torch.device | str = "cpu", scaler: RobustScaler | None = None
 ) -> MarketTensors:
     """Compute the features of all bars and load them onto the device; raises as `compute_features` does."""
+    features_TF = torch.empty((len(bars), len(schema.names)))
+    fill_features(features_TF.numpy(), bars, schema)
+    scale_table(features_TF.numpy(), scaler)
+    return load_market(bars, schema, features_TF, device)
+
+
+def load_market(
+    bars: Bars, schema: FeatureSchema, features_TF: Tensor, device: torch.device | str = "cpu"
+) -> MarketTensors:
+    """Load prices, risk and features that are known already onto the device.
+
+    Raises InvalidInput for fewer bars than the lookback.
+    """
     if len(bars) < schema.lookback:
         detail = f"{len(bars)} bars are fewer than the lookback of {schema.lookback}"
         raise InvalidInput(detail, hint="bring more bars or choose a shorter lookback", pointer="lookback")
-    features = scale_features(compute_features(bars, schema), scaler)
     risk = measure_risk(bars)
     place = torch.device(device)
     opened, closed, sigma, natr = (
@@ -104,7 +123,7 @@ def build_market(
         for values in (bars.open, bars.close, risk.sigma, risk.natr)
     )
     return MarketTensors(
-        features_TF=torch.tensor(np.nan_to_num(features), dtype=torch.float32, device=place),
+        features_TF=features_TF.to(place),
         open_T=opened,
         close_T=closed,
         sigma_T=sigma,

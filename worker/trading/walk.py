@@ -1,10 +1,11 @@
 """Bar by bar through whole spans: what a policy, or given positions, would have earned.
 
-Shape suffix: K decisions.
+Shape suffixes: K decisions, S some of them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from app.market.trading import EnvSpec
 from worker.trading.account import cost_rates, net_growth
 from worker.trading.lanes import PolicyFunction, walk_ranges
 from worker.trading.market import MarketTensors
+
+BARS_AT_ONCE = 2**17
+"""Bars whose growth is reckoned at once: what that takes in between is small beside what is kept of a long span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +49,39 @@ def walk_policy(
     """Step one fresh account through each range of each span; the money is `fill`'s."""
     ranges = [(name, *rows) for name, span in spans.items() for rows in market.ranges(span)]
     records = walk_ranges(policy, market, spec, [(start, stop) for _, start, stop in ranges])
-    walks: dict[str, list[FloatArray]] = {name: [] for name in spans}
-    for (name, start, stop), record in zip(ranges, records, strict=True):
-        walks[name].append(np.vstack([np.arange(start, stop, dtype=np.float64), record]))
-    return {name: _join(parts) for name, parts in walks.items()}
+    walks = {}
+    for name, group in groupby(ranges, key=lambda each: each[0]):
+        rows = [np.arange(start, stop, dtype=np.float64) for _, start, stop in group]
+        of_span, records = records[: len(rows)], records[len(rows) :]
+        logs, positions, costs, ruined = of_span[0] if len(rows) == 1 else np.concatenate(of_span, axis=1)
+        walks[name] = Walk(np.concatenate(rows), logs, positions, costs, bool(ruined.any()))
+    return walks
 
 
 def walk_targets(market: MarketTensors, rows_K: Tensor, target_K: Tensor, spec: EnvSpec) -> Walk:
     """Hold given positions at given rows, from a flat account at the first row and after every gap.
 
-    The same cost and growth functions as the environment's, over all bars at once; a ruin stops nothing.
+    The same cost and growth functions as the environment's; a ruin stops nothing.
     """
-    moved_K = (target_K - shift_targets(rows_K, target_K)).abs()
-    paid_K, borrow_K = cost_rates(market, spec.costs, rows_K, moved_K, target_K)
-    ratio_K = market.open_T[rows_K + 2] / market.open_T[rows_K + 1]
-    logs_K = net_growth(target_K, ratio_K, paid_K, borrow_K).log()
-    values = (rows_K.to(torch.float64), logs_K, target_K, paid_K + borrow_K)
-    rows, logs, positions, costs = (value.cpu().numpy() for value in values)
-    return Walk(rows, logs, positions, costs, ruined=False)
+    logs, costs = np.empty(len(rows_K)), np.empty(len(rows_K))
+    before_K = shift_targets(rows_K, target_K)
+    for first in range(0, len(rows_K), BARS_AT_ONCE):
+        some = slice(first, first + BARS_AT_ONCE)
+        rows_S, target_S = rows_K[some], target_K[some]
+        paid_S, borrow_S = cost_rates(market, spec.costs, rows_S, (target_S - before_K[some]).abs(), target_S)
+        ratio_S = market.open_T[rows_S + 2] / market.open_T[rows_S + 1]
+        logs[some] = net_growth(target_S, ratio_S, paid_S, borrow_S).log().cpu().numpy()
+        costs[some] = (paid_S + borrow_S).cpu().numpy()
+    return Walk(rows_K.double().cpu().numpy(), logs, target_K.cpu().numpy(), costs, ruined=False)
 
 
 def shift_targets(rows_K: Tensor, target_K: Tensor) -> Tensor:
     """The position held one bar before each row: 0 at the first row and after every gap."""
-    before_K = torch.cat([torch.zeros_like(target_K[:1]), target_K[:-1]])
-    fresh_K = torch.cat([torch.ones_like(rows_K[:1]), rows_K[1:] - rows_K[:-1]]) != 1
-    return torch.where(fresh_K, 0.0, before_K)
+    return target_K.roll(1).masked_fill_(starts_fresh(rows_K), 0.0)
 
 
-def _join(parts: list[FloatArray]) -> Walk:
-    rows, logs, positions, costs, ruined = np.concatenate(parts, axis=1)
-    return Walk(rows, logs, positions, costs, bool(ruined.any()))
+def starts_fresh(rows_K: Tensor) -> Tensor:
+    """Rows at which an account starts anew, bool [K]: the first, and those after a gap."""
+    fresh_K = torch.ones_like(rows_K, dtype=torch.bool)
+    torch.ne(rows_K[1:] - rows_K[:-1], 1, out=fresh_K[1:])
+    return fresh_K

@@ -243,6 +243,7 @@ def test_one_process_alone_joins_nothing() -> None:
     assert world.join(tensor) is tensor
     assert world.mean(tensor) is tensor
     assert torch.equal(world.own(tensor), tensor)
+    assert world.variance(tensor).item() == pytest.approx(35 / 12)
     assert world.share(PPOConfig(num_envs=7)) == PPOConfig(num_envs=7)
     assert (world.sampling_seed(9), world.env_seed(9, 4)) == (9, 9)
     assert [world.any(wanted=flag) for flag in (True, False)] == [True, False]

@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from tests.worker.live_bytes import LiveBytes
+from tests.worker.ppo.other_processes import Listening, Telling
 from worker.ppo.episodes import RECENT, EpisodeTally
 
 CPU = torch.device("cpu")
@@ -39,3 +41,38 @@ def test_running_episodes_survive_a_round_trip() -> None:
     second.count(torch.ones(1, 2), both)
     assert first.mean_return == second.mean_return == 3.0
     assert second.mean_length == 2.0
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_tell_what_one_with_all_environments_does(processes: int, chance: float) -> None:
+    steps, share = 200, 4
+    reward, ended = torch.randn(steps, processes * share), torch.rand(steps, processes * share) < chance
+    alone = EpisodeTally(processes * share, CPU)
+    alone.count(reward, ended)
+    shares = list(zip(reward.chunk(processes, 1), ended.chunk(processes, 1), strict=True))
+    worlds = [Listening(rank, processes) for rank in range(processes)]
+    for world, (own, ends) in zip(worlds, shares, strict=True):
+        EpisodeTally(share, CPU, world).count(own, ends)
+    for rank, (own, ends) in enumerate(shares):
+        tally = EpisodeTally(share, CPU, Telling(rank, [world.shared for world in worlds]))
+        tally.count(own, ends)
+        assert (tally.recent, tally.finished) == (alone.recent, alone.finished)
+        assert torch.equal(
+            tally.state_dict()["episode_return_N"],
+            alone.state_dict()["episode_return_N"].chunk(processes)[rank],
+        )
+
+
+@pytest.mark.parametrize("chance", [0.01, 1.0], ids=["few end", "all end"])
+@pytest.mark.parametrize("processes", [1, 2, 8])
+def test_counting_takes_16_bytes_a_step_however_many_processes_and_ends(
+    processes: int, chance: float
+) -> None:
+    steps, envs = 256, 512
+    reward, ended = torch.randn(steps, envs), torch.rand(steps, envs) < chance
+    tally = EpisodeTally(envs, CPU, Listening(0, processes) if processes > 1 else None)
+    with LiveBytes(reward, ended) as memory:
+        tally.count(reward, ended)
+    row, told = 8 * envs, 4 * 8 * RECENT
+    assert memory.peak <= 16 * steps * envs + 5 * row + (2 * processes + 2) * told

@@ -6,6 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.worker.live_bytes import LiveBytes
+from tests.worker.ppo.other_processes import Listening, Telling
 from worker.ppo.normalisation import CLIP, ObservationNormalizer, RewardScaler, RunningMoments
 
 CPU = torch.device("cpu")
@@ -122,3 +124,32 @@ def test_rewards_keep_their_sign_type_and_bounds() -> None:
     flat = RewardScaler(1, 0.0, CPU).scale(torch.ones(3, 1), torch.zeros(3, 1).bool())
     assert flat.squeeze(1).tolist() == [CLIP] * 3
     assert math.isfinite(flat.sum().item())
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_scale_rewards_by_what_all_have_seen(processes: int) -> None:
+    rewards, ended = torch.randn(50, 4 * processes), torch.rand(50, 4 * processes) < 0.2
+    alone = RewardScaler(4 * processes, 0.9, CPU)
+    expected = alone.scale(rewards, ended).chunk(processes, 1)
+    shares = list(zip(rewards.chunk(processes, 1), ended.chunk(processes, 1), strict=True))
+    worlds = [Listening(rank, processes) for rank in range(processes)]
+    for world, share in zip(worlds, shares, strict=True):
+        RewardScaler(4, 0.9, CPU, world).scale(*share)
+    seen = []
+    for rank, share in enumerate(shares):
+        scaler = RewardScaler(4, 0.9, CPU, Telling(rank, [world.shared for world in worlds]))
+        torch.testing.assert_close(scaler.scale(*share), expected[rank], rtol=1e-6, atol=0)
+        seen.append(scaler.state_dict())
+    for name in ("return_mean", "return_var", "return_count"):
+        assert all(torch.equal(seen[0][name], other[name]) for other in seen)
+        torch.testing.assert_close(seen[0][name], alone.state_dict()[name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+def test_scaling_takes_8_bytes_a_step_however_many_processes(processes: int) -> None:
+    steps, envs = 256, 512
+    rewards, ended = torch.randn(steps, envs), torch.rand(steps, envs) < 0.01
+    scaler = RewardScaler(envs, 0.9, CPU, Listening(0, processes) if processes > 1 else None)
+    with LiveBytes(rewards, ended) as memory:
+        scaler.scale(rewards, ended)
+    assert memory.peak <= 8 * steps * envs + 5 * 8 * envs

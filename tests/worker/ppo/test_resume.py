@@ -193,3 +193,26 @@ def test_missing_normalisation_is_named(window_env: Any) -> None:
     other = NativePPOTrainer(window_env(4), config())
     with pytest.raises(InvalidConfig, match="return_N is absent in the saved state"):
         other.load_state_dict(saved)
+
+
+def moments_of(state: dict[str, Any]) -> list[torch.Tensor]:
+    return [entry["exp_avg"] for entry in state["optimizer_state_dict"]["state"].values()]
+
+
+def test_moments_that_are_taken_over_are_not_copied_and_train_on_to_the_same_bits(window_env: Any) -> None:
+    trainer = NativePPOTrainer(window_env(4), config())
+    next(trainer.train())
+    saved = save(trainer)
+    ends = []
+    for take_over in (False, True):
+        resumed, state = NativePPOTrainer(window_env(4), config()), load(saved)
+        given = moments_of(state)
+        resumed.load_state_dict(state, take_over=take_over)
+        own = moments_of(resumed.state_dict())
+        assert [a.data_ptr() == b.data_ptr() for a, b in zip(given, own, strict=True)] == [take_over] * len(
+            own
+        )
+        list(resumed.train())
+        ends.append(load(save(resumed)))
+        assert all(map(torch.equal, given, moments_of(load(saved)))) is not take_over
+    assert_identical(*ends)

@@ -252,3 +252,16 @@ def test_loss_trace_of_a_frozen_seed(window_env: Any, kind: str) -> None:
     trace = [(p.policy_loss, p.value_loss, p.entropy, p.grad_norm) for p in seen]
     for step, expected in zip(trace, FROZEN_TRACE[kind], strict=True):
         assert step == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_a_released_trainer_holds_no_gradients_and_goes_on_to_the_same_bits(window_env: Any) -> None:
+    whole, released = (NativePPOTrainer(window_env(4), small_config()) for _ in range(2))
+    list(whole.train())
+    updates = released.train()
+    next(updates)
+    released.release()
+    assert all(parameter.grad is None for parameter in released.network.parameters())
+    assert released._collector._buffer is None
+    assert released.state_dict()["optimizer_state_dict"]["state"][0]["step"] > 0
+    list(updates)
+    assert_equal(weights(whole), weights(released))

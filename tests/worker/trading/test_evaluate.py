@@ -68,6 +68,24 @@ def test_fixed_positions_equal_the_policy_that_always_chooses_them(name: str) ->
     np.testing.assert_allclose(fixed.costs, walk.costs, atol=1e-15)
 
 
+def test_bars_reckoned_in_pieces_earn_the_same_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.cat([torch.arange(503, 698), torch.arange(1_203, 1_498)])
+    target = torch.tensor(np.random.default_rng(1).choice([-1.0, 0.0, 1.0], len(rows)))
+    whole = walk_targets(MARKET, rows, target, RETAIL)
+    monkeypatch.setattr("worker.trading.walk.BARS_AT_ONCE", 37)
+    pieces = walk_targets(MARKET, rows, target, RETAIL)
+    for name in ("rows", "log_returns", "positions", "costs"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(pieces, name))
+
+
+def test_prices_on_the_host_are_the_market_s_and_leave_its_features_where_they_are() -> None:
+    host = MARKET.prices_on_host()
+    assert host.device == torch.device("cpu")
+    assert len(host.features_TF) == 0
+    for name in ("open_T", "close_T", "sigma_T", "natr_T", "periods_per_year_T"):
+        assert getattr(host, name) is getattr(MARKET, name)  # no copy where they are there already
+
+
 def test_spans_walked_together_equal_spans_walked_alone() -> None:
     spans = {"a": Span(503, 600), "b": Span(1_250, 1_400)}
     together = walk_policy(momentum, MARKET, spans, RETAIL)

@@ -111,3 +111,15 @@ def test_other_features_are_refused_by_name() -> None:
     other = build_market(SECOND, replace(SCHEMA, names=("ret_1", "rsi_7")))
     with pytest.raises(InvalidInput, match="rsi_7"):
         join_markets([markets()[0], other])
+
+
+def test_features_that_lie_one_after_the_other_are_not_copied() -> None:
+    parts = [build_market(bars, SCHEMA) for bars in (make_bars(700, seed=1), make_bars(600, seed=2))]
+    table = torch.cat([part.features_TF for part in parts])
+    views = [
+        replace(part, features_TF=rows)
+        for part, rows in zip(parts, torch.split(table, [700, 600]), strict=True)
+    ]
+    joined = join_markets(views, features_TF=table)
+    assert joined.whole.features_TF is table
+    assert torch.equal(joined.parts[1].features_TF, parts[1].features_TF)
