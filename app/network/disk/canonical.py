@@ -35,6 +35,10 @@ def canonical_tree(tree: Any, leaf: Callable[[Any, str], Any]) -> Any:
     return _Canoniser(leaf).convert(tree, "", 0)
 
 
+CONTAINERS = (dict, list, tuple, Mapping)
+"""The last of these takes longest to be ruled out: most that is none is found to be something else before."""
+
+
 class _Canoniser:
     """One walk over a tree, with the strings met so far."""
 
@@ -45,17 +49,15 @@ class _Canoniser:
 
     def convert(self, value: Any, path: str, depth: int) -> Any:
         """Turn one value and all below it."""
-        if value is None or isinstance(value, bool):
-            return value
         if isinstance(value, str):
-            return self._string(value, path)
+            return self.strings.get(value) or self._string(value, path)
+        if isinstance(value, bool) or value is None:
+            return value
         if isinstance(value, int):
             return _integer(value, path)
-        if isinstance(value, float):
-            return float(value)
-        if isinstance(value, list | tuple | Mapping):
+        if isinstance(value, CONTAINERS):
             return self._container(value, path, depth)
-        return self.leaf(value, path)
+        return float(value) if isinstance(value, float) else self.leaf(value, path)
 
     def _container(self, value: Any, path: str, depth: int) -> Any:
         if depth >= MAX_DEPTH:

@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import InvalidInput
 from app.network.disk import pickle_size
-from app.network.disk.pickle_size import STORAGES, TensorSpec, pickle_bytes
+from app.network.disk.pickle_size import STORAGES, TensorSpec, pickle_bytes, torch_pickle
 
 
 def test_the_length_is_the_one_of_the_opcodes() -> None:
@@ -46,3 +46,12 @@ def test_the_stand_ins_pickle_itself_names_no_torch() -> None:
         "app.network.disk.pickle_size _rebuild_tensor_v2",
         "collections OrderedDict",
     ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 300])
+def test_the_length_without_persistent_ids_is_that_with_them(count: int) -> None:
+    """From 256 entries of pickle's memo on, references are longer: they must be the same ones."""
+    tree = {f"layer.{index}": TensorSpec((index, 7)[: index % 3], "float32") for index in range(count)}
+    written = torch_pickle(dict(tree))
+    assert pickle_bytes(dict(tree))[0] == len(written)
+    assert [op.name for op, _, _ in pickletools.genops(written)].count("BINPERSID") == count
