@@ -22,6 +22,7 @@ from app.access_settings import MIB as MIB  # noqa: PLC0414
 from app.access_settings import AccessSettings, Bytes, Count, Days, Name, Port, Seconds
 from app.addresses import insert_password, mask_password
 from app.artifact_settings import ArtifactSettings
+from app.defaults import CPU_MEMORY_BYTES
 
 ENV_PREFIX = "CALIPER_"
 """What the name of each setting's environment variable starts with."""
@@ -140,7 +141,7 @@ class Settings(AccessSettings, ArtifactSettings):
     """Smaller GPU tiers, joined by commas, whose jobs a worker takes while its own tier has none waiting."""
     calibrate_on_start: bool = False
     """Whether a worker whose device was never measured measures it before it takes its first job, for about 15 s."""
-    cpu_memory_bytes: Bytes = 8 * GIB
+    cpu_memory_bytes: Bytes = CPU_MEMORY_BYTES
     """Memory that a training run on the cpu tier may take."""
     worker_name: Name = "caliper"
     """Node name of the worker; two workers on one host need two names."""

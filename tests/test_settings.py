@@ -258,7 +258,7 @@ def test_settings_load_without_the_rest_of_the_app() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     # Its own parts, of which each needs the standard library and pydantic alone.
-    own = {"app.settings", "app.access_settings", "app.artifact_settings", "app.addresses"}
+    own = {"app.settings", "app.access_settings", "app.artifact_settings", "app.addresses", "app.defaults"}
     assert set(ast.literal_eval(shown)) <= own
 
 

@@ -18,7 +18,20 @@ BEST_STEP, WORST_STEP = 2e-4, 5e-3
 BEST_MINIBATCH, WORST_MINIBATCH = 5e-4, 1e-2
 """The same per minibatch."""
 
-Constant = tuple[str, float, str, Literal["data sheet", "assumed"], str]
+SHARED: dict[str, tuple[float, str]] = {
+    "part of the peaks reached, at best": (BEST_USE, "share"),
+    "part of the peaks reached, at worst": (WORST_USE, "share"),
+    "loop around a step, at best": (BEST_STEP, "s"),
+    "loop around a step, at worst": (WORST_STEP, "s"),
+    "loop around a minibatch, at best": (BEST_MINIBATCH, "s"),
+    "loop around a minibatch, at worst": (WORST_MINIBATCH, "s"),
+}
+"""All of these by name, with their units."""
+
+CPU = "cpu"
+
+LOOPS = {CPU: 0.1}
+"""Part of the loop's best seconds that is assumed where nothing is launched on a card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +67,9 @@ class Datasheet:
         At best all but the longest hides behind it; at worst nothing does, and no precision helps.
         """
         loop = steps * BEST_STEP + minibatches * BEST_MINIBATCH
-        best = max(flops / (self.peak(precision) * BEST_USE), loop if self.pattern != CPU else 0.1 * loop)
+        best = max(flops / (self.peak(precision) * BEST_USE), LOOPS.get(self.pattern, 1.0) * loop)
         slow = flops / (self.fp32 * WORST_USE) + moved / (self.bandwidth * WORST_USE)
         return best, slow + steps * WORST_STEP + minibatches * WORST_MINIBATCH
-
-    def constants(self, precision: str) -> tuple[Constant, ...]:
-        """The numbers that a time rests on: name, value, unit, basis, source."""
-        assumed = "assumed; training was not measured on this device"
-        return (
-            (f"peak of {precision} products", self.peak(precision), "FLOP/s", self.basis, self.source),
-            ("peak of fp32 products", self.fp32, "FLOP/s", self.basis, self.source),
-            ("memory bandwidth", self.bandwidth, "B/s", self.basis, self.source),
-            ("part of the peaks reached, at best", BEST_USE, "share", "assumed", assumed),
-            ("part of the peaks reached, at worst", WORST_USE, "share", "assumed", assumed),
-            ("loop around a step, at best", BEST_STEP, "s", "assumed", assumed),
-            ("loop around a step, at worst", WORST_STEP, "s", "assumed", assumed),
-            ("loop around a minibatch, at best", BEST_MINIBATCH, "s", "assumed", assumed),
-            ("loop around a minibatch, at worst", WORST_MINIBATCH, "s", "assumed", assumed),
-        )
-
-
-CPU = "cpu"
 
 
 def _card(name: str, pattern: str, fp32: float, tf32: float, bf16: float, bandwidth: float) -> Datasheet:
@@ -107,7 +102,7 @@ DATASHEETS = (
 
 CPU_SHEETS = (
     Datasheet(
-        "any CPU",
+        "fast CPU",
         CPU,
         4e12,
         4e12,
@@ -117,7 +112,7 @@ CPU_SHEETS = (
         "assumed",
     ),
     Datasheet(
-        "any CPU", CPU, 40e9, 40e9, 40e9, 10e9, "two slow cores with AVX2; no one data sheet", "assumed"
+        "slow CPU", CPU, 40e9, 40e9, 40e9, 10e9, "two slow cores with AVX2; no one data sheet", "assumed"
     ),
 )
 """The upper and the lower end of processors."""

@@ -1,19 +1,25 @@
 """Shape, plan and a device's speed -> seconds of an update, steps a second, hours of the run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from app.network.config import PPOConfig
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, NetworkShape
-from app.network.timing.calibration import Calibration, Case
+from app.network.timing.calibration import CASES, Calibration, Case
 from app.network.timing.datasheets import Datasheet, find_datasheet
+from app.network.timing.exchange import exchange_seconds
+from app.network.timing.time_constants import (
+    MODEL_ERROR,
+    TimeConstant,
+    bound_constants,
+    exchange_constants,
+    figures,
+    measured_constants,
+)
 from app.network.timing.training_work import Phase, count_update
 from app.network.timing.work_time import works_seconds
-
-MODEL_ERROR = 0.10
-"""How far the model may be off beside the measured spread: the goal that benchmarks/timing.py holds it to."""
 
 HOUR = 3600.0
 
@@ -41,31 +47,13 @@ class PhaseTime:
     name: str
     """What is computed."""
     flops: int
-    """Operations of its matrix products as the trainer executes them, an update."""
+    """Operations of its matrix products as the trainer executes them, an update; of several processes, one's."""
     bytes: int
-    """Bytes that it reads and writes, an update, caches disregarded."""
+    """Bytes that it reads and writes, an update, caches disregarded; of several processes, one's."""
     seconds: float | None = None
     """Its likely seconds an update; null without a calibration."""
     share: float | None = None
     """Part of the update's time, 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeConstant:
-    """A number that the time rests on."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
-
-    name: str
-    """What it is."""
-    value: float
-    """The number."""
-    unit: str
-    """Its unit."""
-    basis: Literal["measured", "data sheet", "assumed"]
-    """Where it comes from in kind: a data sheet's number was not measured either."""
-    source: str
-    """Where it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +69,7 @@ class TimeEstimate:
     seconds_per_update: TimeRange
     """Seconds of one update, rollout and learning."""
     steps_per_second: TimeRange
-    """Environment steps a second."""
+    """Environment steps a second, of all processes together."""
     hours: TimeRange
     """Hours for `total_timesteps`, without loading, checkpoints and evaluation."""
     phases: tuple[PhaseTime, ...]
@@ -109,6 +97,8 @@ def estimate_time(
     """
     phases = count_update(shape, config, plan)
     notes = [] if plan.windows else [WHOLE_NOTE]
+    if plan.processes > 1:
+        notes.append(_exchange_note(phases, plan.processes))
     if calibration is not None and calibration.device_type == plan.device_type:
         return _calibrated(phases, config, calibration, notes)
     if calibration is not None:
@@ -119,11 +109,20 @@ def estimate_time(
 
 
 def phase_seconds(phase: Phase, config: PPOConfig, calibration: Calibration, case: Case) -> float:
-    """Seconds of a phase of one update."""
-    return works_seconds(phase.works, config, calibration, case)
+    """Seconds of a phase of one update, sending included."""
+    return works_seconds(phase.works, config, calibration, case) + exchange_seconds(phase.sent, case)
 
 
 WHOLE_NOTE = "observations are taken as written out whole; a job on market windows computes its first layer with less work"
+
+
+def _exchange_note(phases: Sequence[Phase], processes: int) -> str:
+    sent = sum(phase.sent for phase in phases) / 1e6
+    return f"each of {processes} processes sends {sent:,.1f} MB of gradients an update; how fast was not measured but assumed"
+
+
+def _exchanged(phases: Sequence[Phase], cases: Sequence[Case]) -> tuple[TimeConstant, ...]:
+    return tuple(exchange_constants(cases)) if any(phase.sent for phase in phases) else ()
 
 
 def _calibrated(
@@ -149,7 +148,7 @@ def _calibrated(
         tuple(
             _phase_time(phase, seconds, sum(likely)) for phase, seconds in zip(phases, likely, strict=True)
         ),
-        tuple(_measured_constants(calibration)),
+        (*measured_constants(calibration), *_exchanged(phases, CASES)),
         tuple(notes),
     )
 
@@ -159,13 +158,20 @@ def _uncalibrated(
 ) -> TimeEstimate:
     flops, moved = sum(phase.flops for phase in phases), sum(phase.bytes for phase in phases)
     minibatches = config.update_epochs * config.num_minibatches
-    bounds = [
-        sheet.seconds(flops, moved, config.precision, config.num_steps, minibatches) for sheet in sheets
-    ]
-    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    bounds = {
+        sheet: sheet.seconds(flops, moved, config.precision, config.num_steps, minibatches)
+        for sheet in sheets
+    }
+    fastest, slowest = (
+        min(sheets, key=lambda each: bounds[each][0]),
+        max(sheets, key=lambda each: bounds[each][1]),
+    )
+    # At best sending hides behind the rest, at worst nothing does.
+    sent = sum(phase.sent for phase in phases)
+    low = max(bounds[fastest][0], exchange_seconds(sent, "fastest"))
+    high = bounds[slowest][1] + exchange_seconds(sent, "slowest")
     named = sheets[0].name if len(sheets) == 1 else f"any of {len(sheets)} known devices"
     notes.append("uncalibrated: bounds only; `caliper calibrate` on the machine gives a figure")
-    constants = sheets[0].constants(config.precision) if len(sheets) == 1 else ()
     return _describe(
         "uncalibrated",
         named,
@@ -173,7 +179,7 @@ def _uncalibrated(
         TimeRange(low, high),
         config,
         tuple(_phase_time(phase, None, 0.0) for phase in phases),
-        tuple(TimeConstant(*each) for each in constants),
+        (*bound_constants((fastest, slowest), config.precision), *_exchanged(phases, ("fastest", "slowest"))),
         tuple(notes),
     )
 
@@ -198,33 +204,11 @@ def _describe(  # noqa: PLR0913, PLR0917 - the parts of an answer
 
 
 def _range(low: float, high: float, likely: float | None) -> TimeRange:
-    return TimeRange(_figures(low), _figures(high), None if likely is None else _figures(likely))
-
-
-def _figures(value: float) -> float:
-    """To six figures: more would not be true."""
-    return float(f"{value:.6g}")
+    return TimeRange(figures(low), figures(high), None if likely is None else figures(likely))
 
 
 def _phase_time(phase: Phase, seconds: float | None, total: float) -> PhaseTime:
     flops, moved = round(phase.flops), round(phase.bytes)
     if seconds is None:
         return PhaseTime(phase.name, flops, moved)
-    return PhaseTime(phase.name, flops, moved, _figures(seconds), round(seconds / total, 4))
-
-
-def _measured_constants(calibration: Calibration) -> Iterable[TimeConstant]:
-    source = f"`caliper calibrate` on {calibration.device}, {calibration.measured_at:%Y-%m-%d %H:%M} UTC"
-    for table in calibration.products:
-        name = f"largest {table.precision} product, {table.layout}"
-        yield TimeConstant(name, _figures(1 / min(table.typical)), "FLOP/s", "measured", source)
-    copy = next(rate for rate in calibration.streams if rate.name == "copy")
-    yield TimeConstant(
-        "copy, read and written", _figures(8 / copy.seconds.typical), "B/s", "measured", source
-    )
-    loop = calibration.loop
-    yield TimeConstant("one operation's call", loop.operation.typical, "s", "measured", source)
-    yield TimeConstant("one step of all environments", loop.step.typical, "s", "measured", source)
-    yield TimeConstant(
-        "error of the model", MODEL_ERROR, "share", "assumed", "the goal of benchmarks/timing.py"
-    )
+    return PhaseTime(phase.name, flops, moved, figures(seconds), round(seconds / total, 4))

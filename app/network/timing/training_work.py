@@ -1,15 +1,19 @@
 """An update of training, phase by phase: what the rollout and the learning compute.
 
+Of several processes each takes its share of the environments and of every minibatch (worker/ppo/distributed.py);
+counted is what one of them does, and what it sends to the others.
+
 Notation: N environments, T steps, B samples of a minibatch, h widths, A outputs of the policy.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from app.network.config import PPOConfig
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import HEAD_DIM, NetworkShape
+from app.network.timing.exchange import sent_bytes
 from app.network.timing.first_layer_work import FirstLayerWorks, WholeLayer, WindowedLayer
 from app.network.timing.work import Corrected, Product, Values, Work, work
 
@@ -23,6 +27,8 @@ class Phase:
 
     name: str
     works: tuple[Work, ...]
+    sent: float = 0.0
+    """Bytes that a process sends to others."""
 
     @property
     def flops(self) -> float:
@@ -36,7 +42,8 @@ class Phase:
 
 
 def count_update(shape: NetworkShape, config: PPOConfig, plan: RunPlan) -> tuple[Phase, ...]:
-    """All phases of one update."""
+    """All phases of one update, of one process where there are several."""
+    config = replace(config, num_envs=config.num_envs // plan.processes or 1)
     first = _first_layer(shape, config, plan)
     steps, envs, batch = config.num_steps, config.num_envs, config.minibatch_size
     minibatches = config.update_epochs * config.num_minibatches
@@ -59,8 +66,17 @@ def count_update(shape: NetworkShape, config: PPOConfig, plan: RunPlan) -> tuple
         Phase("learning: rest, backward", (learn_backward(shape, config).times(minibatches),)),
         Phase("learning: first layer, backward", (first.backward().times(minibatches),)),
         Phase("learning: loss and figures", (work(repeats=learning),)),
+        *_exchange(shape, plan.processes, minibatches),
         Phase("learning: gradient clip and Adam", (_optimizer(shape).times(minibatches),)),
     )
+
+
+def _exchange(shape: NetworkShape, processes: int, minibatches: int) -> Iterator[Phase]:
+    """Gradients averaged over processes: put together, divided, copied back; and sent."""
+    if processes > 1:
+        copied = work(values={"copy": 3.0 * shape.parameters}).times(minibatches)
+        sent = minibatches * sent_bytes(shape, processes)
+        yield Phase("learning: gradients of all processes", (copied,), sent)
 
 
 def _first_layer(shape: NetworkShape, config: PPOConfig, plan: RunPlan) -> FirstLayerWorks:

@@ -13,8 +13,10 @@ from app.network.first_layer import WindowGeometry
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.timing.calibration import ActivationRate, AdamRate, Correction
+from app.network.timing.datasheets import DATASHEETS, find_datasheet
 from app.network.timing.flops import count_flops
-from app.network.timing.training_time import MODEL_ERROR, TimeEstimate, estimate_time
+from app.network.timing.time_constants import MODEL_ERROR
+from app.network.timing.training_time import TimeEstimate, estimate_time
 from app.network.timing.training_work import count_update
 
 CPU = RunPlan(device_type="cpu")
@@ -183,6 +185,99 @@ def test_without_a_calibration_there_are_bounds_and_no_figure() -> None:
     everything = estimate_time(SHAPE, CONFIG, RunPlan())
     assert everything.hours.low <= found.hours.low
     assert everything.hours.high >= found.hours.high
+
+
+@pytest.mark.parametrize("gpu", ["", "MIG 3g.20gb", "RTX PRO 6000", "NVIDIA L40S"])
+def test_bounds_name_the_sheets_that_set_them(gpu: str) -> None:
+    found = estimate_time(SHAPE, dataclasses.replace(CONFIG, precision="bf16"), RunPlan(), gpu=gpu)
+    constants = {each.name: each for each in found.constants}
+    assert len(constants) == len(found.constants)
+    wanted = ["L40S"] if "L40S" in gpu else ["B200", "L4"]  # the fastest products, the slowest memory
+    sheets = {sheet.name: sheet for sheet in DATASHEETS}
+    for name in wanted:
+        sheet = sheets[name]
+        assert constants[f"peak of bf16 products, {name}"].value == sheet.bf16
+        assert constants[f"peak of fp32 products, {name}"].value == sheet.fp32
+        assert constants[f"memory bandwidth, {name}"].value == sheet.bandwidth
+    assert constants["part of the peaks reached, at worst"].value == 0.05
+    assert not any("CPU" in name for name in constants)
+
+
+def test_a_cpu_s_bounds_name_what_was_assumed_of_it() -> None:
+    constants = {each.name: each for each in estimate_time(SHAPE, CONFIG, CPU).constants}
+    assert constants["peak of fp32 products, fast CPU"].value == 4e12
+    assert constants["memory bandwidth, slow CPU"].value == 10e9
+    assert constants["part of the loop's best seconds on a CPU"].value == 0.1
+    assert {each.basis for each in constants.values()} == {"assumed"}
+
+
+def test_a_figure_names_every_speed_that_is_no_table() -> None:
+    corrections = (Correction("network", "backward", 8, 4, spread(3.0)),)
+    made = calibration(corrections=corrections, unsteadiness=1.25, loop=loop(gather=0.5))
+    constants = {each.name: each for each in timed(made).constants}
+    assert constants["unsteadiness"].value == 1.25
+    assert constants["correction of network, backward, 8 wide, 4 samples"].value == 3.0
+    assert constants["loop: gather"].value == 0.5
+    assert constants["error of the model"].value == MODEL_ERROR
+    assert {f"loop: {name}" for name in made.loop.__slots__} <= set(constants)
+    assert {f"a value in {rate.name}" for rate in made.streams} <= set(constants)
+    assert len(constants) == len(timed(made).constants)
+
+
+SENT = 2 * (1 / 2) * 4 * SHAPE.parameters
+"""Bytes that each of two processes sends a minibatch: half the gradients to be added up, half of the sums."""
+
+
+def test_each_of_two_processes_takes_half_of_every_minibatch_and_sends_gradients() -> None:
+    two = dataclasses.replace(CPU, processes=2)
+    alone, shared = count_update(SHAPE, CONFIG, CPU), count_update(SHAPE, CONFIG, two)
+    flops = sum(phase.flops for phase in alone) / 2
+    assert sum(phase.flops for phase in shared) == flops
+    copied = next(phase for phase in shared if phase.sent)
+    assert copied.sent == 6 * SENT  # 3 epochs of 2 minibatches
+    assert copied.bytes == 6 * 3 * 8 * SHAPE.parameters  # joined, divided, copied back: each read and written
+    found = timed(calibration(), plan=two)
+    seconds = flops * 1e-9 + 6 * SENT / 16e9
+    assert found.seconds_per_update.likely == pytest.approx(seconds, rel=1e-5)
+    assert found.steps_per_second.likely == pytest.approx(8 / seconds, rel=1e-5)  # of both together
+    assert found.hours.likely == pytest.approx(8 * seconds / 3600, rel=1e-5)
+    slowest = (1 + MODEL_ERROR) * (flops * 2e-9 + 6 * SENT / 1e9)
+    assert found.seconds_per_update.high == pytest.approx(slowest, rel=1e-5)
+
+
+def test_how_fast_gradients_are_sent_is_said_to_be_assumed() -> None:
+    two = dataclasses.replace(CPU, processes=2)
+    for made, speeds in ((None, [900e9, 1e9]), (calibration(), [900e9, 16e9, 1e9])):
+        alone, shared = timed(made), timed(made, plan=two)
+        assert any("was not measured" in note for note in shared.notes)
+        assert not any("gradients" in note for note in alone.notes)
+        sent = {each.name: each for each in shared.constants if "sent by a process" in each.name}
+        assert [each.value for each in sent.values()] == speeds
+        assert {each.basis for each in sent.values()} == {"assumed"}
+        assert not any("sent by" in each.name for each in alone.constants)
+
+
+def test_bounds_count_each_process_s_share_by_hand() -> None:
+    config = PPOConfig((512, 256), num_envs=64, num_steps=16)
+    shape = NetworkShape(300, (512, 256), 3)
+    (t4,) = find_datasheet("T4", "cuda")
+    for processes in (1, 2, 8):
+        phases = count_update(shape, dataclasses.replace(config, num_envs=64 // processes), RunPlan())
+        flops = sum(phase.flops for phase in phases)
+        moved = sum(phase.bytes for phase in phases)
+        sent = 16 * 2 * (processes - 1) / processes * 4 * shape.parameters
+        moved += 16 * 3 * 8 * shape.parameters if processes > 1 else 0
+        _, high = t4.seconds(flops, moved, "fp32", steps=16, minibatches=16)
+        found = estimate_time(shape, config, RunPlan(processes=processes), gpu="T4")
+        assert found.seconds_per_update.high == pytest.approx(high + sent / 1e9, rel=1e-5)
+        assert found.steps_per_second.low == pytest.approx(1024 / (high + sent / 1e9), rel=1e-5)
+
+
+def test_sending_what_nothing_hides_sets_the_lower_bound() -> None:
+    shape = NetworkShape(100_000, (8192,), 3)
+    config = PPOConfig((8192,), num_envs=2, num_steps=1, num_minibatches=1, update_epochs=1)
+    found = estimate_time(shape, config, RunPlan(processes=2), gpu="B200")
+    assert found.seconds_per_update.low == pytest.approx(4 * shape.parameters / 900e9, rel=1e-5)
 
 
 def test_a_calibration_of_another_kind_of_device_is_left_aside() -> None:
