@@ -7,7 +7,11 @@ CPU, which is another kind of device and no small card. A tier that nobody has i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.errors import InvalidInput
 from app.jobs.spec import JobSpec
+from app.network.config import Precision
+from app.network.fits.cards import find_card
+from app.network.fits.target import NEEDS_NEW_CARD, ONLY_ON_CARDS
 from app.network.tiers import GB, TIERS, Tier, find_tier
 from app.registry.database import Session
 from app.registry.tables import Worker
@@ -52,6 +56,24 @@ def candidate_tiers(session: Session, settings: Settings, spec: JobSpec) -> list
         return found
     usual = find_tier(settings.default_tier or "cpu")
     return [_candidate(usual, "the service's default; no worker was ever seen", (), settings)]
+
+
+def doubt_precision(tier: Tier, precision: Precision) -> str:
+    """What to know of this arithmetic on the tier's smallest device; empty where it has instructions for it."""
+    if tier.name == "cpu":
+        return "a CPU has none such and computes in fp32" if precision in ONLY_ON_CARDS else ""
+    if precision not in NEEDS_NEW_CARD or _multiplies(tier):
+        return ""
+    what = "computes in fp32" if precision == "tf32" else "emulates it, several times slower than fp32"
+    return f"the tier's smallest card ({tier.smallest_card}) has no instructions for it and {what}"
+
+
+def _multiplies(tier: Tier) -> bool:
+    """Slices have no card's name; all that can be sliced have the instructions."""
+    try:
+        return find_card(tier.smallest_card).multiplies_bf16
+    except InvalidInput:
+        return True
 
 
 def _smallest_first(workers: Sequence[Worker]) -> list[Tier]:

@@ -8,7 +8,10 @@ from app.jobs.plan import PlannedDataset
 from app.jobs.spec import JobSpec
 from app.market.bars import Bars, load_bars
 from app.market.joint_splits import choose_joint_fold
+from app.market.lane_lengths import count_lanes
 from app.market.schema import FeatureSchema, choose_features
+from app.market.splits import window_ranges
+from app.network.first_layer import WindowGeometry
 from app.registry.database import Session
 from app.registry.datasets import find_dataset
 from app.registry.tables import Dataset
@@ -70,6 +73,31 @@ def plan_datasets(spec: JobSpec, gathered: Sequence[Gathered]) -> tuple[PlannedD
         PlannedDataset(row.id, row.name, row.sha256, row.rows, row.declarations, folds[each.label])
         for each in gathered
         if (row := each.row)
+    )
+
+
+def survey_windows(
+    schema: FeatureSchema, gathered: Sequence[Gathered], planned: Sequence[PlannedDataset]
+) -> WindowGeometry:
+    """The windows that training on these datasets will see, gaps between bars and warm-ups left out."""
+    rows = [
+        stop - start
+        for each, dataset in zip(gathered, planned, strict=True)
+        for start, stop in window_ranges(each.bars.segments, dataset.fold.train, schema.lookback)
+    ]
+    series_rows = sum(len(each.bars) for each in gathered)
+    return WindowGeometry(
+        schema.lookback, len(schema.names), sum(rows), len(rows), series_rows, min(rows, default=0)
+    )
+
+
+def survey_lanes(
+    schema: FeatureSchema, gathered: Sequence[Gathered], planned: Sequence[PlannedDataset]
+) -> int:
+    """Most lanes in which the evaluation of one of these datasets will walk."""
+    return max(
+        count_lanes(each.bars.segments, dataset.fold.spans().values(), schema.lookback)
+        for each, dataset in zip(gathered, planned, strict=True)
     )
 
 

@@ -11,7 +11,7 @@ from app.access import LOCAL, Caller, Role
 from app.actions.check_memory import check_memory
 from app.actions.check_quota import check_job_quota
 from app.actions.check_walk_forward import check_same_run
-from app.actions.choose_tier import Candidate, candidate_tiers
+from app.actions.choose_tier import Candidate, candidate_tiers, doubt_precision
 from app.actions.find_speed import Speed, find_speed
 from app.actions.gather_datasets import (
     Gathered,
@@ -19,6 +19,8 @@ from app.actions.gather_datasets import (
     find_datasets,
     load_datasets,
     plan_datasets,
+    survey_lanes,
+    survey_windows,
 )
 from app.errors import Forbidden, InvalidConfig
 from app.jobs.choices import explain_choices
@@ -153,6 +155,8 @@ def _route(spec: JobSpec, candidates: Sequence[Candidate], gathered: Sequence[Ga
         plan, reasons = _plan(job_id, spec, candidate.tier, resolved.config, gathered)
         needed = run_memory(plan.shape, plan.ppo, plan.run_plan).total_bytes
         why = {**resolved.reasons, **reasons, "tier": candidate.reason(needed)}
+        if doubt := doubt_precision(candidate.tier, plan.ppo.precision):
+            why["precision"] += f"; {doubt}"
         routes.append(Route(candidate, plan, why))
         if needed <= candidate.card_bytes:
             return routes[-1]
@@ -193,14 +197,17 @@ def _plan(
 ) -> tuple[TrainingPlan, dict[str, str]]:
     """The plan, and reasons for what it holds beside the PPO settings."""
     schema, reasons = choose_schema(spec, gathered)
+    planned = plan_datasets(spec, gathered)
     plan = TrainingPlan(
         job_id=job_id,
         tier=tier.name,
         ppo=config,
         schema=schema,
         environment=spec.environment,
-        datasets=plan_datasets(spec, gathered),
+        datasets=planned,
         scale_features=spec.scale_features,
+        windows=survey_windows(schema, gathered, planned),
+        lanes=survey_lanes(schema, gathered, planned),
     )
     return plan, reasons
 
@@ -208,7 +215,14 @@ def _plan(
 def _describe(
     plan: TrainingPlan, spec: JobSpec, settings: Settings, reasons: Mapping[str, str], speed: Speed
 ) -> Job:
-    sizes = estimate(plan.shape, plan.ppo, plan.run_plan, calibration=speed.calibration, gpu=speed.gpu)
+    sizes = estimate(
+        plan.shape,
+        plan.ppo,
+        plan.run_plan,
+        calibration=speed.calibration,
+        gpu=speed.gpu,
+        cpu_memory_bytes=settings.cpu_memory_bytes,
+    )
     dims = ",".join(map(str, plan.ppo.hidden_dims))
     return Job(
         id=plan.job_id,

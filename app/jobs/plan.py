@@ -19,6 +19,7 @@ from app.network.config import PPOConfig
 from app.network.disk.contents import Provenance
 from app.network.disk.pickle_size import TensorSpec
 from app.network.first_layer import WindowGeometry
+from app.network.memory.job_memory import JobData
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 from app.network.tiers import find_tier
@@ -60,6 +61,10 @@ class TrainingPlan:
     environment: EnvSpec
     datasets: tuple[PlannedDataset, ...]
     scale_features: bool
+    windows: WindowGeometry | None = None
+    """The windows of training; None in rows from before this was kept, which are not sized again."""
+    lanes: int = 0
+    """Stretches of one dataset that the evaluation walks side by side, at most."""
 
     @property
     def shape(self) -> NetworkShape:
@@ -87,10 +92,11 @@ class TrainingPlan:
         return RunPlan(
             device_type=device_type,
             rollout_bytes_per_step=INDEX_BYTES,
-            windows=self._windows(),
+            windows=self.windows,
             sliding_row_bytes=len(self.schema.account) * FLOAT_BYTES,
             episode_length=self.environment.episode_length,
             dataset_bytes=rows * (len(self.schema.names) * FLOAT_BYTES + MONEY_BYTES + EPISODE_BYTES),
+            data=JobData(rows, max(dataset.rows for dataset in self.datasets), self.lanes),
             env_state=self._env_specs(device_type),
             provenance=self.provenance(self._blank_scalers()),
         )
@@ -118,6 +124,8 @@ class TrainingPlan:
             "environment": self.environment.plain(),
             "datasets": [asdict(dataset) for dataset in self.datasets],
             "scale_features": self.scale_features,
+            "windows": None if self.windows is None else asdict(self.windows),
+            "lanes": self.lanes,
         }
 
     @classmethod
@@ -135,14 +143,9 @@ class TrainingPlan:
             environment=EnvSpec.from_plain(values["environment"]),
             datasets=tuple(PlannedDataset.from_plain(each) for each in _datasets(values)),
             scale_features=values["scale_features"],
+            windows=WindowGeometry(**values["windows"]) if values.get("windows") else None,
+            lanes=values.get("lanes", 0),
         )
-
-    def _windows(self) -> WindowGeometry:
-        """The windows of training, at most: gaps between bars leave fewer rows."""
-        spans = [dataset.fold.train for dataset in self.datasets]
-        rows = max(1, sum(span.stop - span.start for span in spans))
-        series_rows = sum(dataset.rows for dataset in self.datasets)
-        return WindowGeometry(self.schema.lookback, len(self.schema.names), rows, len(spans), series_rows)
 
     def _env_specs(self, device_type: Any) -> dict[str, TensorSpec]:
         schema = self.schema

@@ -116,6 +116,12 @@ class PPOConfig:
                 hint="anneal_lr=false, or leave desired_kl out",
                 pointer="desired_kl",
             )
+        if self.norm_obs and self.first_layer in SHARES_WINDOWS:
+            raise InvalidConfig(
+                f"first_layer is {self.first_layer!r}, but norm_obs clips each column, which no sum of products gives",
+                hint="first_layer auto or direct, or leave norm_obs out",
+                pointer="first_layer",
+            )
         return self
 
     def check_fields(self) -> None:
@@ -157,6 +163,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("fp32", "tf32", "bf16", "auto"),
     "first_layer": ("auto", "direct", "table", "convolution"),
 }
+
+SHARES_WINDOWS: tuple[FirstLayerMethod, ...] = ("table", "convolution")
+"""Ways of the first layer that need windows which the trainer knows of, as they are."""
 
 FLAGS = (
     "anneal_lr",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from app.defaults import CPU_MEMORY_BYTES
 from app.network.config import PPOConfig
 from app.network.disk.archive_size import torch_save_bytes
 from app.network.disk.contents import check_agreement, policy_specs, predicted_contents
@@ -10,11 +11,12 @@ from app.network.disk.export_metadata import Origin, export_metadata, exported_t
 from app.network.disk.file_layout import layout_bytes
 from app.network.disk.onnx_layout import MOST_BYTES, onnx_layout
 from app.network.disk.safetensors_layout import safetensors_layout
+from app.network.first_layer import suit_device
 from app.network.memory.device_overhead import DeviceType
 from app.network.memory.run_memory import MemoryEstimate, run_bytes, run_memory
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, Layer, NetworkShape
-from app.network.tiers import TIERS, Tier
+from app.network.tiers import Tier, list_tiers
 from app.network.timing.calibration import Calibration
 from app.network.timing.flops import Flops, count_flops
 from app.network.timing.training_time import TimeEstimate, estimate_time
@@ -125,12 +127,13 @@ def estimate(
     *,
     calibration: Calibration | None = None,
     gpu: str = "",
+    cpu_memory_bytes: int = CPU_MEMORY_BYTES,
 ) -> Estimate:
     """Size a network and its training.
 
     `shape` and `config` must agree on the trunk. Sizes on disk are exact for torch 2.13; memory is the
     closed form of memory/run_parts.py plus named constants; time is by `calibration`, else bounds by the
-    data sheet of `gpu`. Raises InvalidConfig or InvalidShape.
+    data sheet of `gpu`; the cpu tier's verdict is by `cpu_memory_bytes`. Raises InvalidConfig or InvalidShape.
     """
     config.check()
     plan = plan or RunPlan()
@@ -151,7 +154,7 @@ def estimate(
         memory=memory,
         flops=count_flops(shape, config),
         time=estimate_time(shape, config, plan, calibration, gpu=gpu),
-        fits=_fits(shape, config, plan),
+        fits=_fits(shape, config, plan, list_tiers(cpu_memory_bytes)),
     )
 
 
@@ -172,10 +175,15 @@ def disk_estimate(shape: NetworkShape, config: PPOConfig, plan: RunPlan | None =
     )
 
 
-def _fits(shape: NetworkShape, config: PPOConfig, plan: RunPlan) -> tuple[TierFit, ...]:
+def _fits(
+    shape: NetworkShape, config: PPOConfig, plan: RunPlan, tiers: tuple[Tier, ...]
+) -> tuple[TierFit, ...]:
     types: tuple[DeviceType, ...] = ("cuda", "cpu")
-    needed = {kind: run_bytes(shape, config, replace(plan, device_type=kind)) for kind in types}
-    return tuple(_fit(tier, needed[tier.device_type]) for tier in TIERS.values())
+    needed = {
+        kind: run_bytes(shape, suit_device(config, plan.windows, kind), replace(plan, device_type=kind))
+        for kind in types
+    }
+    return tuple(_fit(tier, needed[tier.device_type]) for tier in tiers)
 
 
 def _fit(tier: Tier, needed: int) -> TierFit:

@@ -15,11 +15,12 @@ Notation: L lookback, F features, H outputs, B samples, U distinct rows, S block
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from app.network.config import PPOConfig
+from app.errors import InvalidConfig
+from app.network.config import SHARES_WINDOWS, FirstLayerMethod, PPOConfig
 
 FLOAT = 4
 
@@ -36,6 +37,8 @@ class WindowGeometry:
     """Stretches that these rows form."""
     series_rows: int = 0
     """Rows of the series in all; 0 where that is not known."""
+    shortest: int = 0
+    """Rows of the shortest stretch, where episodes end though they are not at their full length; 0 where that is not known."""
 
     @property
     def columns(self) -> int:
@@ -145,16 +148,30 @@ class FirstLayerWork:
     def ways(self) -> Iterator[Way]:
         """All ways that fit."""
         yield Way("direct")
-        if FLOAT * self.windows.columns * self._distinct(self.minibatch_size) <= TABLE_BYTES:
+        if self._table_bytes <= TABLE_BYTES:
             yield Way("table")
         for block in self._block_lengths():
-            yield Way("convolution", block)
+            if block <= self.windows.rows | 1:
+                yield Way("convolution", block)
+
+    def refuse(self, method: str) -> InvalidConfig:
+        """What to raise where no way of this method fits."""
+        if method == "table":
+            why = f"a table's windows take {self._table_bytes:,.0f} bytes, and may take {TABLE_BYTES:,}"
+        else:
+            why = f"windows end with {self.windows.rows:,} rows, and the shortest block has {self._block_lengths()[0]:,}"
+        others = " or ".join(name for name in ("direct", "table", "convolution") if name != method)
+        hint = f"auto, or {others} where that fits"
+        return InvalidConfig(f"first_layer is {method!r}, but {why}", hint=hint, pointer="first_layer")
+
+    @property
+    def _table_bytes(self) -> float:
+        return FLOAT * self.windows.columns * self._distinct(self.minibatch_size)
 
     def _block_lengths(self) -> list[int]:
-        """Odd lengths no longer than the series allows."""
+        """Odd lengths, those that the rollout's length divides into among them, shortest first."""
         parts = {math.ceil((self.num_steps + 2 * ahead) / k) | 1 for k in (1, 2, 3, 4) for ahead in (0, 1)}
-        longest = min(BLOCKS[-1], self.windows.rows | 1)
-        return sorted(block for block in parts.union(BLOCKS) if block <= longest)
+        return sorted(block for block in parts.union(BLOCKS) if block <= BLOCKS[-1])
 
     def _distinct(self, samples: int) -> float:
         """Expected distinct rows among samples whose rows lie anywhere."""
@@ -220,13 +237,23 @@ def chunk_width(outputs: int, spectra: int, device_type: str) -> int:
 
 
 def plan_first_layer(config: PPOConfig, windows: WindowGeometry, device_type: str) -> FirstLayerPlan:
-    """Choose the fastest ways by the model, or those of the method that the configuration names."""
-    work = FirstLayerWork.of(config, windows, device_type)
-    ways = [way for way in work.ways() if config.first_layer in ("auto", way.method)]
+    """Choose the fastest ways by the model, or those of the method that the configuration names.
+
+    Raises InvalidConfig where that cannot be: a table that is too large, a series shorter than any block.
+    """
+    return choose_ways(FirstLayerWork.of(config, windows, device_type), config.first_layer)
+
+
+@lru_cache(maxsize=1024)
+def choose_ways(work: FirstLayerWork, first_layer: FirstLayerMethod) -> FirstLayerPlan:
+    """The same for work that is known, such as with minibatches of another size than the configuration's."""
+    ways = [way for way in work.ways() if first_layer in ("auto", way.method)]
+    if not ways:
+        raise work.refuse(first_layer)
     rollout = _fastest(ways, work.rollout_seconds)
     minibatch = _fastest(ways, work.minibatch_seconds)
-    if config.first_layer != "auto":
-        return FirstLayerPlan(rollout, minibatch, f"your choice: {config.first_layer}")
+    if first_layer != "auto":
+        return FirstLayerPlan(rollout, minibatch, f"your choice: {first_layer}")
     direct = Way("direct")
     return FirstLayerPlan(
         rollout,
@@ -235,6 +262,17 @@ def plan_first_layer(config: PPOConfig, windows: WindowGeometry, device_type: st
         f"minibatches by {minibatch} "
         f"({_compare(work.minibatch_seconds(direct), work.minibatch_seconds(minibatch))})",
     )
+
+
+def suit_device(config: PPOConfig, windows: WindowGeometry | None, device_type: str) -> PPOConfig:
+    """The configuration as a run on another kind of device could have it: by `auto` where its own way cannot be there."""
+    if windows is None or config.first_layer not in SHARES_WINDOWS:
+        return config
+    try:
+        plan_first_layer(config, windows, device_type)
+    except InvalidConfig:
+        return replace(config, first_layer="auto")
+    return config
 
 
 CONVOLUTION_GAINS = 0.91

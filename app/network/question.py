@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, get_args
 
-from app.errors import InvalidConfig
-from app.network.config import Activation, PPOConfig, Precision
+from app.defaults import CPU_MEMORY_BYTES
+from app.errors import InvalidConfig, InvalidInput
+from app.network.config import SHARES_WINDOWS, Activation, FirstLayerMethod, PPOConfig, Precision
+from app.network.fits.cards import Card, find_card
 from app.network.memory.device_overhead import DeviceType
 from app.network.memory.run_plan import RunPlan
 from app.network.memory.update_plan import AdamKind
@@ -13,6 +15,12 @@ from app.network.memory.windows import Windows, read_windows
 from app.network.shape import DOCUMENTED, ActionKind, NetworkShape
 from app.network.timing.calibration import Calibration
 from app.network.use_cases import TrainingMode
+
+MOST_EPISODE_STEPS = 10**9
+"""Most steps of an episode that may be asked about."""
+
+MOST_DATASET_BYTES = 1 << 50
+"""Most bytes of bars and features that may be asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +51,12 @@ class Question:
     """Columns of that series."""
     rows: int | None = None
     """Rows of that series."""
+    episode_length: int | None = None
+    """Steps after which an episode ends at the latest; None where that is not said."""
     training_mode: TrainingMode = "standard"
     """The schedule that the tiers' automatic configurations follow."""
+    cpu_memory_bytes: int = CPU_MEMORY_BYTES
+    """What a run on the cpu tier may take where it is asked: a service's own setting."""
     calibration: Calibration | None = None
     """A measured device by whose speed time is predicted; where no other is named, it is also the device asked about."""
 
@@ -84,6 +96,8 @@ class Settings:
     """Activation after every hidden layer."""
     precision: Precision
     """Arithmetic of the network."""
+    first_layer: FirstLayerMethod
+    """How the first layer's products with overlapping windows are computed."""
     adam: AdamKind
     """Which of torch's Adam implementations steps."""
     world_size: int
@@ -96,18 +110,35 @@ class Settings:
     """Observations normalised by running mean and variance."""
     norm_reward: bool
     """Rewards scaled by the running deviation of the return."""
+    norm_adv: bool
+    """Advantages normalised within each minibatch."""
+    clip_vloss: bool
+    """The value loss clipped around the old value."""
+    oom_retry: bool
+    """An update repeated with smaller minibatches where memory runs out; a CPU keeps a copy of the weights for it."""
     dataset_bytes: int
     """Bars and features kept on the device, the series of windows included."""
+    episode_length: int | None = None
+    """Steps after which an episode ends at the latest; null where that was not said."""
     windows: Windows | None = None
     """The windows that observations are; null where they are stored as they are."""
 
 
 def check_config(question: Question) -> PPOConfig:
-    """The whole configuration; raises InvalidConfig or InvalidShape for what no run can have."""
+    """The whole configuration; raises InvalidConfig or InvalidShape for what no run can have.
+
+    InvalidInput for an unknown card.
+    """
     _check_choice("adam", question.adam, get_args(AdamKind))
     _check_choice("training_mode", question.training_mode, get_args(TrainingMode))
     config = PPOConfig(hidden_dims=question.hidden_dims, **question.settings).check()
     _check_world(config, question.world_size)
+    # Fewer than none would be taken off what the run needs, and let it fit where it does not.
+    _check_between("dataset_bytes", question.dataset_bytes, 0, MOST_DATASET_BYTES)
+    if question.episode_length is not None:
+        _check_between("episode_length", question.episode_length, 1, MOST_EPISODE_STEPS)
+    _check_first_layer(question, config)
+    _check_measured(question)
     return config
 
 
@@ -128,6 +159,7 @@ def plan_of(question: Question) -> RunPlan:
     windows = _windows(question)
     plan = RunPlan(
         device_type=question.device_type,
+        episode_length=question.episode_length,
         dataset_bytes=question.dataset_bytes,
         adam=question.adam,
         processes=question.world_size,
@@ -155,6 +187,7 @@ def settings_of(question: Question, config: PPOConfig, plan: RunPlan) -> Setting
         adam=plan.adam,
         world_size=plan.processes,
         dataset_bytes=plan.dataset_bytes,
+        episode_length=plan.episode_length,
         windows=_windows(question),
     )
 
@@ -182,3 +215,41 @@ def _check_world(config: PPOConfig, world_size: int) -> None:
             hint="each process takes num_envs/world_size environments, and cuts their steps into num_minibatches",
             pointer="world_size",
         )
+
+
+def _check_between(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        hint = f"a whole number from {low} to {high:,}"
+        raise InvalidConfig(f"{name} is {value:,}", hint=hint, pointer=name)
+
+
+def _check_first_layer(question: Question, config: PPOConfig) -> None:
+    """Without windows there is nothing to share: the trainer refuses it too."""
+    if config.first_layer in SHARES_WINDOWS and _windows(question) is None:
+        raise InvalidConfig(
+            f"first_layer is {config.first_layer!r}, but no windows are named",
+            hint="lookback, features and rows of the windows, or first_layer auto or direct",
+            pointer="first_layer",
+        )
+
+
+def _check_measured(question: Question) -> None:
+    """A speed measured on another device says nothing of the card that is asked about."""
+    measured, gpu = question.calibration, question.gpu
+    if measured is None or gpu is None:
+        return
+    asked = find_card(gpu)
+    if measured.device_type != "cuda" or _card_of(measured) != asked:
+        raise InvalidConfig(
+            f"gpu={gpu} and calibration contradict: {asked.name} is asked about, {measured.device!r} was measured",
+            hint="leave one of them out, or name a calibration of that card",
+            pointer="calibration",
+        )
+
+
+def _card_of(measured: Calibration) -> Card | None:
+    """The card that was measured; None for one that is not known by name."""
+    try:
+        return find_card(measured.device)
+    except InvalidInput:
+        return None

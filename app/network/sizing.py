@@ -3,7 +3,8 @@
 One question in, one frozen dataclass out: GET /estimate and `caliper estimate --json` give it as it is.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from app.network.constants import Constant, constants_for
@@ -13,6 +14,7 @@ from app.network.fits.target import choose_target
 from app.network.fits.tier_default import TierDefault, choose_by_tier
 from app.network.question import Question, Settings, check_config, plan_of, settings_of, shape_of
 from app.network.shape import DOCUMENTED
+from app.network.tiers import Tier, list_tiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +45,32 @@ def size_network(question: Question) -> Sizing:
     target = choose_target(
         gpu=question.gpu,
         memory_bytes=question.memory_bytes,
-        device=question.device,
+        device=question.device_type,
         precision=config.precision,
     )
     shape, plan = shape_of(question, config), plan_of(question)
     gpu = target.name if target else ""
-    sized = estimate(shape, config, plan, calibration=question.calibration, gpu=gpu)
+    sized = estimate(
+        shape,
+        config,
+        plan,
+        calibration=question.calibration,
+        gpu=gpu,
+        cpu_memory_bytes=question.cpu_memory_bytes,
+    )
+    tiers = list_tiers(question.cpu_memory_bytes)
     device, cards = fit_cards(shape, config, plan, target)
     return Sizing(
         **{item.name: getattr(sized, item.name) for item in fields(Estimate)},
         settings=settings_of(question, config, plan),
         device=device,
         cards=cards,
-        tier_defaults=choose_by_tier(shape, config, plan, question.training_mode),
-        constants=constants_for(plan.device_type),
+        tier_defaults=choose_by_tier(shape, config, plan, question.training_mode, tiers),
+        constants=_with_sizes(constants_for(plan.device_type), tiers),
     )
+
+
+def _with_sizes(constants: Iterable[Constant], tiers: Iterable[Tier]) -> tuple[Constant, ...]:
+    """The constants, the tiers' memory as it was reckoned with."""
+    sizes = {f"smallest card of tier {tier.name}": tier.smallest_bytes for tier in tiers}
+    return tuple(replace(each, value=sizes.get(each.name, each.value)) for each in constants)

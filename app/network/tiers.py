@@ -6,9 +6,10 @@ whatever the card's name.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+from app.defaults import CPU_MEMORY_BYTES
 from app.errors import InvalidInput
 from app.network.shape import DOCUMENTED
 
@@ -29,7 +30,7 @@ class Tier:
     smallest_card: str
     """The smallest device that it is sized for; smaller ones are checked by their own bytes."""
     smallest_bytes: int
-    """Memory of that device, in bytes."""
+    """Memory of that device, in bytes; of the CPU, what a run may take."""
     hidden_dims: tuple[int, ...]
     """Default trunk."""
     num_envs: int
@@ -88,8 +89,8 @@ TIERS: dict[str, Tier] = {
         Tier("low", "T4 16 GB", 15_655_239_680, TINY, 256, "below 20 GB: T4, V100 16 GB, RTX 4080"),
         Tier(
             "cpu",
-            "a machine with 16 GB of memory",
-            16 * GB,
+            "a machine without a GPU",
+            CPU_MEMORY_BYTES,
             TINY,
             64,
             "any machine without a GPU",
@@ -135,6 +136,14 @@ def find_tier(name: str) -> Tier:
     if name not in TIERS:
         raise InvalidInput(f"unknown tier {name!r}", hint=f"one of {', '.join(TIERS)}", pointer="tier")
     return TIERS[name]
+
+
+def list_tiers(cpu_memory_bytes: int) -> tuple[Tier, ...]:
+    """All tiers, the largest first, where a run on the CPU may take so many bytes."""
+    return tuple(
+        replace(tier, smallest_bytes=cpu_memory_bytes) if tier.name == "cpu" else tier
+        for tier in TIERS.values()
+    )
 
 
 def check_also_tiers(tier: str, also: tuple[str, ...]) -> tuple[str, ...]:

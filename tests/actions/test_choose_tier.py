@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from factories import small_spec, upload_googl
 
+from app.actions.choose_tier import doubt_precision
 from app.actions.preview_job import preview_job
 from app.actions.submit_job import submit_job
 from app.errors import DoesNotFit
 from app.jobs.spec import JobSpec
 from app.market.trading import RETAIL_COSTS, EnvSpec
-from app.network.tiers import GB
+from app.network.tiers import GB, find_tier
 from app.registry.database import Database
 from app.registry.tables import Job
 from app.registry.workers import (
@@ -50,6 +51,33 @@ def test_a_job_goes_to_the_smallest_card_with_a_live_worker(registry: Database, 
     reason = job.reasons["tier"]
     assert reason.startswith("the smallest tier with a live worker that holds it: the run takes ")
     assert reason.endswith(" of 15.66 GB")
+
+
+@pytest.mark.parametrize(
+    ("tier", "precision", "said"),
+    [
+        (
+            "low",
+            "bf16",
+            "'bf16'; the tier's smallest card (T4 16 GB) has no instructions for it and emulates",
+        ),
+        ("low", "tf32", "has no instructions for it and computes in fp32"),
+        ("cpu", "tf32", "a CPU has none such and computes in fp32"),
+    ],
+)
+def test_a_precision_that_the_smallest_card_has_not_is_taken_with_what_that_means(
+    registry: Database, settings: Settings, tier: str, precision: str, said: str
+) -> None:
+    job = route(registry, settings, tier=tier, overrides={"precision": precision})
+    assert said in job.reasons["precision"]
+
+
+@pytest.mark.parametrize(
+    ("tier", "precision"),
+    [("low", "fp32"), ("low", "auto"), ("medium", "bf16"), ("h100", "bf16"), ("cpu", "bf16")],
+)
+def test_of_one_that_it_has_there_is_nothing_to_say(tier: str, precision: Any) -> None:
+    assert doubt_precision(find_tier(tier), precision) == ""
 
 
 def test_one_that_it_does_not_hold_is_passed_over(registry: Database, settings: Settings) -> None:

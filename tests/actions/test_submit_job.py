@@ -133,6 +133,7 @@ def test_only_an_admin_goes_before_others(registry: Database, settings: Settings
             InvalidConfig,
             "num_minibatches",
         ),
+        ({"overrides": {"norm_obs": True, "first_layer": "table"}}, InvalidConfig, "clips each column"),
         ({"features": ["rsi_15"]}, InvalidInput, "rsi_15"),
         ({"lookback": 0}, InvalidInput, "lookback"),
         ({"lookback": 1500}, InvalidDataset, "E_TOO_SHORT"),
@@ -184,6 +185,27 @@ def test_the_nearest_fit_is_a_patch_of_the_spec_with_which_the_job_is_taken(
     job = submit_job(registry, tight, _merged(spec, patch)).job
     assert job.estimate["memory"]["total_bytes"] == problem["nearest_fit_bytes"] <= memory_bytes
     assert job.config["ppo"]["gamma"] == asked.get("overrides", {}).get("gamma", 0.99)
+
+
+@pytest.mark.parametrize("memory_bytes", [9_000_000_000, 1_200_000_000])
+def test_a_job_s_own_estimate_says_of_the_cpu_what_the_gate_goes_by(
+    registry: Database, settings: Settings, memory_bytes: int
+) -> None:
+    granting = settings.model_copy(update={"cpu_memory_bytes": memory_bytes})
+    job = submit_job(registry, granting, small_spec()).job
+    verdict = next(fit for fit in job.estimate["fits"] if fit["tier"] == "cpu")
+    assert job.tier == "cpu"
+    assert (verdict["fits"], verdict["card_bytes"]) == (True, memory_bytes)
+
+
+def test_exactly_enough_is_taken_and_one_byte_less_refused(registry: Database, settings: Settings) -> None:
+    needed = preview_job(registry, settings, small_spec()).estimate["memory"]["total_bytes"]
+    enough = settings.model_copy(update={"cpu_memory_bytes": needed})
+    assert submit_job(registry, enough, small_spec()).job.state == "queued"
+    short = settings.model_copy(update={"cpu_memory_bytes": needed - 1})
+    with pytest.raises(DoesNotFit) as caught:
+        submit_job(registry, short, small_spec())
+    assert caught.value.extra["available_bytes"] == needed - 1
 
 
 def test_nothing_is_proposed_where_nothing_fits(registry: Database, settings: Settings) -> None:

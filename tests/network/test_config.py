@@ -58,6 +58,21 @@ def test_bad_values_name_their_field(field: str, value: Any) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("method", ["auto", "direct", "table", "convolution"])
+def test_normalised_observations_are_written_out(method: Any) -> None:
+    """The trainer refuses to share windows whose columns are clipped one by one."""
+    config = PPOConfig(norm_obs=True, first_layer=method)
+    if method in {"auto", "direct"}:
+        assert config.check() is config
+        return
+    with pytest.raises(
+        InvalidConfig, match=rf"first_layer is '{method}', but norm_obs clips each column"
+    ) as caught:
+        config.check()
+    assert caught.value.pointer == "first_layer"
+    assert "direct" in caught.value.hint
+
+
 def test_every_field_is_documented_and_checked() -> None:
     (described,) = ast.parse(inspect.getsource(PPOConfig)).body
     assert isinstance(described, ast.ClassDef)

@@ -17,6 +17,7 @@ from app.network.first_layer import (
     chunk_width,
     expected_blocks,
     plan_first_layer,
+    suit_device,
 )
 
 MARKET = WindowGeometry(100, 48, 12_000)
@@ -61,6 +62,31 @@ def test_the_configuration_may_name_the_method(method: str) -> None:
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="first_layer"):
         PPOConfig(first_layer="fft").check()  # type: ignore[arg-type]
+
+
+def test_a_table_past_its_limit_is_refused_with_both_sizes() -> None:
+    windows = WindowGeometry(100, 48, 1_000_000)
+    with pytest.raises(InvalidConfig, match="19,200,000,000 bytes, and may take 2,147,483,648") as caught:
+        plan_first_layer(replace(CONFIG, first_layer="table"), windows, "cuda")
+    assert caught.value.pointer == "first_layer"
+    assert caught.value.hint == "auto, or direct or convolution where that fits"
+
+
+def test_a_series_shorter_than_any_block_is_refused_with_both_lengths() -> None:
+    chosen = replace(CONFIG, first_layer="convolution")
+    with pytest.raises(InvalidConfig, match="5 rows, and the shortest block has 9") as caught:
+        plan_first_layer(chosen, replace(MARKET, rows=5), "cpu")
+    assert caught.value.pointer == "first_layer"
+    assert plan_first_layer(chosen, replace(MARKET, rows=9), "cpu").minibatch.block == 9
+
+
+def test_another_kind_of_device_takes_another_way_where_this_one_cannot_be() -> None:
+    """A CPU's table holds the rows that a minibatch sees, a card's holds them all."""
+    windows, table = WindowGeometry(100, 48, 1_000_000), replace(CONFIG, first_layer="table")
+    assert suit_device(table, windows, "cpu") == table
+    assert suit_device(table, windows, "cuda") == replace(CONFIG, first_layer="auto")
+    assert suit_device(table, MARKET, "cuda") == table
+    assert suit_device(CONFIG, None, "cuda") == CONFIG
 
 
 @settings(max_examples=25, deadline=None)

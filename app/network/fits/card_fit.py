@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from app.network.config import PPOConfig
+from app.network.first_layer import suit_device
 from app.network.fits.cards import CARDS, Basis, Card
 from app.network.fits.fit import find_nearest_fit
 from app.network.fits.limits import Limits, find_limits
@@ -65,7 +66,7 @@ class CardFit:
     card_bytes: int
     """Its memory."""
     basis: Basis
-    """Whether a driver said so, or it follows from a data sheet."""
+    """Whether that was read from a device by us, or is assumed after others' readings and data sheets."""
     multiplies_bf16: bool
     """Whether it has instructions for bf16 and tf32."""
     needed_bytes: int
@@ -84,10 +85,10 @@ def fit_cards(
     shape: NetworkShape, config: PPOConfig, plan: RunPlan, target: Target | None
 ) -> tuple[DeviceFit | None, tuple[CardFit, ...]]:
     """The device asked about, and all cards: their limits are found together."""
-    on_card = replace(plan, device_type="cuda")
-    needed = run_bytes(shape, config, on_card)
+    on_card, suited = replace(plan, device_type="cuda"), suit_device(config, plan.windows, "cuda")
+    needed = run_bytes(shape, suited, on_card)
     own = {target.bytes} if target and target.device_type == "cuda" else set()
-    limits = find_limits(shape, config, on_card, own | {card.bytes for card in CARDS})
+    limits = find_limits(shape, suited, on_card, own | {card.bytes for card in CARDS})
     cards = tuple(_card_fit(card, needed, limits[card.bytes]) for card in CARDS)
     if target is None:
         return None, cards

@@ -1,17 +1,16 @@
-"""Whether a run fits a card, and the nearest configuration that does."""
+"""The nearest configuration that fits a card, and what is said of a run that does not."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from app.errors import DoesNotFit
 from app.network.config import PPOConfig
-from app.network.fits.limits import divisors_of_batch
+from app.network.fits.limits import divisors_of_batch, needed_or_never
 from app.network.memory.run_memory import MemoryEstimate, run_bytes, run_memory
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
-from app.network.tiers import GB, Tier
+from app.network.tiers import GB
 
 BATCH_FIELDS = ("num_envs", "num_steps", "num_minibatches")
 
@@ -43,34 +42,6 @@ class NearestFit:
 Found = tuple[PPOConfig, MemoryEstimate]
 
 
-def check_fits(
-    shape: NetworkShape, config: PPOConfig, room: Tier | int, plan: RunPlan | None = None
-) -> MemoryEstimate:
-    """Return the run's memory if it fits `room`: a tier's smallest card, or a number of bytes.
-
-    Raises DoesNotFit with what the run needs by component and at which instant, what the card has, and the
-    nearest change that fits (`nearest_fit`, None where none does).
-    """
-    plan = plan or RunPlan()
-    if isinstance(room, Tier):
-        plan = replace(plan, device_type=room.device_type)
-    available = room.smallest_bytes if isinstance(room, Tier) else room
-    memory = run_memory(shape, config.check(), plan)
-    if memory.total_bytes <= available:
-        return memory
-    card = f"{room.smallest_card} ({room.name} tier)" if isinstance(room, Tier) else "the card"
-    nearest = find_nearest_fit(shape, config, available, plan)
-    hint, members = advise(nearest), describe_refusal(shape, memory, available)
-    raise DoesNotFit(
-        f"the run needs {memory.total_bytes / GB:.2f} GB, {card} has {available / GB:.2f} GB",
-        hint=hint,
-        pointer=next(iter(nearest.settings), "hidden_dims") if nearest else "hidden_dims",
-        **members,
-        nearest_fit=nearest.settings if nearest else None,
-        nearest_fit_bytes=nearest.memory.total_bytes if nearest else None,
-    )
-
-
 def describe_refusal(shape: NetworkShape, memory: MemoryEstimate, available: int) -> dict[str, Any]:
     """What a refusal says of the estimate: members of its problem document."""
     return {
@@ -91,7 +62,8 @@ def find_nearest_fit(
     First the batch is cut into more minibatches, as few more as suffice. Then num_envs is halved, and then
     num_steps, each as often as needed and with as few minibatches as then suffice. Then, unless `keep_network`,
     all widths shrink alike, by 64ths and by no more of them than needed, with the whole batch. Where half of them
-    is too much still, they are halved, again and again, and the batch is tried from its full size each time.
+    is too much still, they are halved, again and again, and the batch is tried from its full size each time; the
+    half that fits then grows again, by 64ths of its double and with its batch, as far as it fits.
     What is returned was itself checked to fit; None where nothing does.
     """
     found = _with_largest_batch(shape, config, available, plan)
@@ -112,23 +84,32 @@ def _with_largest_batch(
 
 
 def _narrowed(shape: NetworkShape, config: PPOConfig, available: int, plan: RunPlan) -> Found | None:
-    """The widest network that fits with this batch, or the least halved one with the largest batch that fits."""
+    """The widest network that fits with this batch; where half of it does not, with the largest batch that fits a half."""
+    found = _widest(shape, config, config.hidden_dims, available, plan)
+    if found is not None:
+        return found
+    wider = config.hidden_dims
+    for dims in _halved(config.hidden_dims):
+        narrow = replace(config, hidden_dims=dims)
+        halved = _with_largest_batch(replace(shape, hidden_dims=dims), narrow, available, plan)
+        if halved is not None:
+            return _widest(shape, halved[0], wider, available, plan) or halved
+        wider = dims
+    return None
+
+
+def _widest(
+    shape: NetworkShape, batch: PPOConfig, dims: tuple[int, ...], available: int, plan: RunPlan
+) -> Found | None:
+    """The network that fits with this batch and is the fewest 64ths narrower than `dims`, yet wider than half of it."""
 
     def fitted(dims: tuple[int, ...]) -> Found | None:
-        narrow = replace(config, hidden_dims=dims)
+        narrow = replace(batch, hidden_dims=dims)
         return _with_most_samples(replace(shape, hidden_dims=dims), narrow, available, plan)
 
-    narrower = [_scaled(config.hidden_dims, part) for part in range(WIDTH_PARTS - 1, WIDTH_PARTS // 2, -1)]
+    narrower = [_scaled(dims, part) for part in range(WIDTH_PARTS - 1, WIDTH_PARTS // 2, -1)]
     place = bisect_left(narrower, True, key=lambda dims: fitted(dims) is not None)
-    if place < len(narrower):
-        return fitted(narrower[place])
-    tried = (
-        _with_largest_batch(
-            replace(shape, hidden_dims=dims), replace(config, hidden_dims=dims), available, plan
-        )
-        for dims in _halved(config.hidden_dims)
-    )
-    return next((found for found in tried if found is not None), None)
+    return fitted(narrower[place]) if place < len(narrower) else None
 
 
 def _with_most_samples(shape: NetworkShape, config: PPOConfig, available: int, plan: RunPlan) -> Found | None:
@@ -142,7 +123,7 @@ def _with_most_samples(shape: NetworkShape, config: PPOConfig, available: int, p
     ]
 
     def needs(count: int) -> int:
-        return run_bytes(shape, replace(config, num_minibatches=count), plan)
+        return needed_or_never(lambda: run_bytes(shape, replace(config, num_minibatches=count), plan))
 
     if not counts or needs(counts[-1]) > available:
         return None
@@ -176,14 +157,18 @@ def _fewer_parts(parts: int, batch: int, least: int) -> int:
 def _halved(dims: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """All widths halved, again and again, none below NARROWEST unless it was."""
     while any(width > NARROWEST for width in dims):
-        dims = tuple(max(width // 2, min(width, NARROWEST)) for width in dims)
+        dims = _half(dims)
         yield dims
 
 
+def _half(dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(width // 2, min(width, NARROWEST)) for width in dims)
+
+
 def _scaled(dims: tuple[int, ...], part: int) -> tuple[int, ...]:
-    """So many 64ths of all widths, in whole NARROWEST, none below it unless it was."""
+    """So many 64ths of all widths, more than half of them, in whole NARROWEST where that is no less than half."""
     whole = (width * part // WIDTH_PARTS // NARROWEST * NARROWEST for width in dims)
-    return tuple(max(new, min(old, NARROWEST)) for new, old in zip(whole, dims, strict=True))
+    return tuple(max(new, least) for new, least in zip(whole, _half(dims), strict=True))
 
 
 def _describe(config: PPOConfig, changed: PPOConfig, memory: MemoryEstimate) -> NearestFit:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.errors import InvalidConfig
 from app.network.config import RANGES, PPOConfig
-from app.network.memory.run_parts import RunParts
+from app.network.memory.possible_runs import PossibleRuns
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 
@@ -32,6 +33,9 @@ FINE_SLACK = 32 << 10
 
 WELL_BELOW, WELL_BEYOND = 4, 2
 """The stretch that is tried first goes from the smallest budget by the first to the largest times the second."""
+
+NEVER = 1 << 60
+"""What a run that cannot be is said to need: more bytes than any device has."""
 
 MOST_STEPS = 80
 """Evaluations after which a search ends on the safe side; halving alone needs 40."""
@@ -77,13 +81,21 @@ def largest_minibatches(
     In steps of GRAIN from FINE_BELOW on. The answer need not divide the batch. The steps that were evaluated
     are added to `looked_at`.
     """
-    run = RunParts(shape, config, plan)
+    run = PossibleRuns.of(shape, config, plan)
 
     def needs(samples: int) -> int:
-        return run.with_minibatch(samples).total_bytes
+        return needed_or_never(lambda: run.with_minibatch(samples).total_bytes)
 
     search = _Search(needs, GRAIN, 1, MOST_SAMPLES, bends=plan.windows is not None)
     return search.largest_each(budgets, [] if looked_at is None else looked_at)
+
+
+def needed_or_never(count_bytes: Callable[[], int]) -> int:
+    """What a run needs; NEVER where it cannot be, as a larger minibatch's table of windows may pass its limit."""
+    try:
+        return count_bytes()
+    except InvalidConfig:
+        return NEVER
 
 
 def _most_envs(
@@ -96,10 +108,10 @@ def _most_envs(
     steps, parts, processes = config.num_steps, config.num_minibatches, plan.processes
     fine = processes * parts // math.gcd(parts, steps)
     coarse = math.lcm(fine, processes * GRAIN * parts // math.gcd(GRAIN * parts, steps))
-    run = RunParts(shape, config, plan)
+    run = PossibleRuns.of(shape, config, plan)
 
     def needs(envs: int) -> int:
-        return run.with_envs(envs).total_bytes
+        return needed_or_never(lambda: run.with_envs(envs).total_bytes)
 
     most = int(RANGES["num_envs"][1])
     return _Search(needs, coarse, fine, most, bends=plan.windows is not None).largest_each(budgets, looked_at)

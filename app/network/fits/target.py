@@ -16,6 +16,9 @@ MOST_BYTES = 1 << 50
 SAME_CARD_WITHIN = 0.05
 """How far memory_bytes may be from a named card's: drivers, ECC and virtualisation take different amounts."""
 
+ONLY_ON_CARDS: tuple[Precision, ...] = ("tf32",)
+"""Precisions that a CPU does not have."""
+
 NEEDS_NEW_CARD: tuple[Precision, ...] = ("bf16", "tf32")
 """Precisions for which a card needs instructions of its own."""
 
@@ -52,15 +55,11 @@ def choose_target(
     Raises InvalidInput for an unknown card, InvalidConfig where the parameters contradict each other.
     """
     _check_bytes(memory_bytes)
+    if device == "cpu":
+        _check_cpu(gpu, precision)
     if gpu is None:
         return None if memory_bytes is None else _by_bytes(memory_bytes, device or "cuda")
     card = find_card(gpu)
-    if device == "cpu":
-        raise InvalidConfig(
-            f"gpu={gpu} and device=cpu contradict: {card.name} is a card",
-            hint="leave one of them out",
-            pointer="gpu",
-        )
     _check_precision(card, precision)
     if memory_bytes is None:
         return _by_card(card)
@@ -92,6 +91,21 @@ def _check_same(card: Card, size: int) -> None:
             f"gpu and memory_bytes contradict: {card.name} has {card.bytes:,} B, memory_bytes says {size:,} B",
             hint=f"leave one of them out, or give bytes within {SAME_CARD_WITHIN:.0%} of the card's",
             pointer="memory_bytes",
+        )
+
+
+def _check_cpu(gpu: str | None, precision: Precision) -> None:
+    if gpu is not None:
+        raise InvalidConfig(
+            f"gpu={gpu} and device=cpu contradict: {find_card(gpu).name} is a card",
+            hint="leave one of them out",
+            pointer="gpu",
+        )
+    if precision in ONLY_ON_CARDS:
+        raise InvalidConfig(
+            f"precision={precision} and device=cpu contradict: a CPU has no such arithmetic",
+            hint="precision=fp32, bf16 or auto, or a card from Ampere (compute capability 8.0) on",
+            pointer="precision",
         )
 
 

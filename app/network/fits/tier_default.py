@@ -1,6 +1,6 @@
 """What each tier's automatic configuration would choose, why, and whether that fits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from app.network.config import PPOConfig
 from app.network.memory.run_memory import run_bytes
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, NetworkShape
-from app.network.tiers import TIERS, Tier
+from app.network.tiers import Tier
 from app.network.use_cases import TrainingMode
 
 EXPLAINED = (
@@ -58,17 +58,15 @@ class TierDefault:
 
 
 def choose_by_tier(
-    shape: NetworkShape, config: PPOConfig, plan: RunPlan, mode: TrainingMode
+    shape: NetworkShape, config: PPOConfig, plan: RunPlan, mode: TrainingMode, tiers: Iterable[Tier]
 ) -> tuple[TierDefault, ...]:
-    """What each tier would choose, the network's own switches and the run's length as asked for."""
+    """What each of these tiers would choose, the network's own switches and the run's length as asked for."""
     kept = {
         "activation": config.activation,
         "layer_norm": config.layer_norm,
         "shared_trunk": config.shared_trunk,
     }
-    return tuple(
-        _tier_default(tier, shape, plan, config.total_timesteps, mode, kept) for tier in TIERS.values()
-    )
+    return tuple(_tier_default(tier, shape, plan, config.total_timesteps, mode, kept) for tier in tiers)
 
 
 def _tier_default(

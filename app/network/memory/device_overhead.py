@@ -36,8 +36,9 @@ CUDA_OVERHEADS = (
     Overhead(
         "cuBLAS workspace",
         32 * MIB,
-        "measured",
-        "torch.backends.cuda.cublas_workspace_size(): 32 MiB on sm_90, 8,519,680 B elsewhere; the larger",
+        "assumed",
+        "torch's aten/src/ATen/cuda/CublasHandlePool.cpp: 32 MiB on compute capability 9.0, 8,519,680 B on other NVIDIA cards, "
+        "128 MiB on AMD's gfx94; not read on a card",
     ),
     Overhead(
         "allocator segments",

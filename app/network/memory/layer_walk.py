@@ -6,6 +6,7 @@ CPU and in fp32 on CUDA, as autocast has it there.
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from app.network.memory.tape import (
     ACTIVATIONS,
@@ -29,6 +30,15 @@ Step = Callable[[Held], Held | None]
 
 class Branch(list[Step]):
     """The backward steps of layers in the order of their forward pass."""
+
+
+class _Below(NamedTuple):
+    """What a layer was given."""
+
+    item: int
+    """Bytes of a value."""
+    width: int | None
+    """Values; None where nothing below wants a gradient."""
 
 
 class LayerWalk:
@@ -73,7 +83,9 @@ class LayerWalk:
         if self.learns:
             # The reference of whoever called becomes that of autograd, which saves what was multiplied.
             branch.append(
-                partial(self._linear_backward, name, given, weight, (item, None if first else widths[0]))
+                partial(
+                    self._linear_backward, name, given, weight, _Below(item, None if first else widths[0])
+                )
             )
         else:
             self.tape.drop(given)
@@ -98,7 +110,7 @@ class LayerWalk:
             narrow = self.tape.keep(given)  # by whoever called
             given, item = self._cast(branch, given, (item, FLOAT), width, ACTIVATIONS), FLOAT
         made = self.tape.make(ACTIVATIONS, each(item * width))
-        statistics = self.tape.make(ACTIVATIONS, each(item, 2))
+        statistics = self.tape.make(ACTIVATIONS, each(FLOAT, 2))  # of bf16 values too
         self.tape.mark(f"{name} layer norm forward")
         self.tape.drop(narrow)
         if self.learns:
@@ -121,10 +133,10 @@ class LayerWalk:
         name: str,
         given: Held | None,
         weight: Held | None,
-        below_of: tuple[int, int | None],
+        source: _Below,
         gradient: Held,
     ) -> Held | None:
-        item, width = below_of
+        item, width = source
         kind = WEIGHT_GRADIENTS if self.item == FLOAT else COPIES
         below = None if width is None else self.tape.make(GRADIENTS, each(self.item * width))
         made = [

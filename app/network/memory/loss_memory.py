@@ -1,7 +1,7 @@
 """What PPO's loss holds: numbers of tensors [B, A], [B] and of single values at its fullest moments.
 
-Counted operation by operation on the trainer's own loss under a tracker (tests/worker/ppo/test_memory.py holds the
-counts to it). A clipped value loss adds four tensors [B], normalised advantages one, as large as the minibatch
+Counted operation by operation on the trainer's own loss under a tracker (tests/benchmarks/test_memory.py holds whole
+runs of the trainer to what follows). A clipped value loss adds four tensors [B], normalised advantages one, as large as the minibatch
 that all processes have together.
 """
 

@@ -43,7 +43,8 @@ MERGED_MOMENTS, MERGED_COUNTS = 6, 4
 """Values of 8 bytes per column, and single ones, while a step's mean and variance are merged into those of before."""
 
 ADVANTAGE_BYTES = 18
-"""Bytes per step of the rollout while returns of episodes, scaled rewards and advantages are computed."""
+"""Bytes per step of the rollout while returns of episodes, scaled rewards and advantages are computed, one after the other. Processes that
+train together tell each other a few kilobytes of these, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,7 @@ class RolloutWalk(ForwardWalk):
         self.tape.make(ACTIONS, *self._sampled())
         if self.rollout.account:
             self._step_accounts()
-        joined = 2 if self.plan.processes > 1 else 1
-        self.tape.pass_by("advantages", ADVANTAGES, each(ADVANTAGE_BYTES * self.rollout.num_steps * joined))
+        self.tape.pass_by("advantages", ADVANTAGES, each(ADVANTAGE_BYTES * self.rollout.num_steps))
         return self.tape.marks
 
     def _act(self) -> None:
@@ -115,12 +115,15 @@ class RolloutWalk(ForwardWalk):
         return (out,)
 
     def _count_and_materialise(self) -> Observed:
-        """Observations, of which the statistics take note: in float64 while their moments are merged into those of before."""
+        """Observations, of which the statistics take note: measured in float64, then merged into what is known of those before."""
         if self.plan.norm_obs:
             raw = each(FLOAT * self.shape.obs_dim) if self.plan.parts else fixed()
-            merged = fixed(*[VALUE * self.shape.obs_dim] * MERGED_MOMENTS, *[VALUE] * MERGED_COUNTS)
+            # Variance and mean, the count, and the number that it is filled with.
+            measured = fixed(*[VALUE * self.shape.obs_dim] * 2, VALUE, VALUE)
             wide = each(VALUE * self.shape.obs_dim)
-            self.tape.pass_by("observations counted", OBSERVATIONS, raw, wide, merged)
+            self.tape.pass_by("observations counted", OBSERVATIONS, raw, wide, measured)
+            merged = fixed(*[VALUE * self.shape.obs_dim] * MERGED_MOMENTS, *[VALUE] * MERGED_COUNTS)
+            self.tape.pass_by("statistics merged", OBSERVATIONS, raw, merged)
         return self._materialise()
 
     def _step_accounts(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from app.network.config import PPOConfig
 from app.network.memory.device_overhead import Overhead, device_overheads
 from app.network.memory.moments import Instant
+from app.network.memory.possible_runs import PossibleRuns
 from app.network.memory.run_parts import RunParts
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import DOCUMENTED, NetworkShape
@@ -59,7 +60,7 @@ def run_memory(
     shape: NetworkShape, config: PPOConfig, plan: RunPlan, *, minibatch_size: int | None = None
 ) -> MemoryEstimate:
     """Estimate the memory of training `shape` under `config`, or with minibatches of another size."""
-    run = RunParts(shape, config, plan, minibatch_size)
+    run = PossibleRuns.of(shape, config, plan, minibatch_size).largest
     instants = run.instants
     peak = max(instants, key=lambda instant: instant.bytes)
     components = tuple(_components(run, peak))
@@ -80,7 +81,7 @@ def run_bytes(
     shape: NetworkShape, config: PPOConfig, plan: RunPlan, *, minibatch_size: int | None = None
 ) -> int:
     """The `total_bytes` of `run_memory` alone: many times as fast, for searches through many runs."""
-    return RunParts(shape, config, plan, minibatch_size).total_bytes
+    return PossibleRuns.of(shape, config, plan, minibatch_size).total_bytes
 
 
 def _components(run: RunParts, peak: Instant) -> list[Component]:

@@ -1,18 +1,17 @@
-"""What a training run holds: what lasts, and the three walks of what comes and goes, each with its batch."""
+"""What a training run holds in one precision: what lasts, and the three walks of what comes and goes, each with its batch."""
 
 from collections.abc import Iterator, Mapping
-from copy import copy
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from app.network.config import PPOConfig, Precision
-from app.network.first_layer import FirstLayerWork, plan_first_layer
-from app.network.memory.device_overhead import device_overheads
-from app.network.memory.lasting_memory import Lasting, lasting_parts, rollout_memory
+from app.network.config import PPOConfig
+from app.network.memory.job_memory import judging_bytes, making_bytes
+from app.network.memory.lasting_memory import Lasting, copied_environments, lasting_parts, rollout_memory
 from app.network.memory.moments import Batch, Instant, Moments
 from app.network.memory.rollout_memory import INDEX_BYTES
 from app.network.memory.rollout_walk import RolloutPlan
 from app.network.memory.run_plan import RunPlan
+from app.network.memory.run_windows import restarts, windows_of
 from app.network.memory.tape import BLOCK, blocks
 from app.network.memory.training_memory import (
     final_moments,
@@ -20,32 +19,11 @@ from app.network.memory.training_memory import (
     rollout_moments,
     update_moments,
 )
-from app.network.memory.update_plan import FLOAT, UpdatePlan
-from app.network.memory.window_memory import WindowMemory
+from app.network.memory.update_plan import FLOAT, Multiplied, UpdatePlan
 from app.network.shape import NetworkShape
 
-BF16_POSSIBLE = ("bf16", "auto")
-"""Precisions under which the network may be multiplied in bf16."""
-
-PRECISIONS: dict[Precision, tuple[Literal["fp32", "bf16"], ...]] = {
-    "auto": ("fp32", "bf16"),
-    "bf16": ("bf16",),
-    "fp32": ("fp32",),
-    "tf32": ("fp32",),
-}
-"""How the network may be run under each: by `auto` in whichever the device has instructions for."""
-
-FIGURE_BLOCKS = 2
-"""Blocks that each optimizer step leaves behind until the update's end: its figures; one for good measure."""
-
-
-class Walks(NamedTuple):
-    """What is walked through, for a network and how it is run."""
-
-    rollout: Moments
-    final: Moments | None
-    """None where an update, which looks at as many samples, always holds more."""
-    update: Moments
+FIGURE_BLOCKS = 1
+"""Blocks that each optimizer step leaves behind until the update's end: its figures."""
 
 
 class Phase(NamedTuple):
@@ -61,22 +39,29 @@ class Phase(NamedTuple):
 
 
 class RunParts:
-    """One run's parts, with minibatches as its configuration has them or of another size."""
+    """One run's parts, with minibatches as its configuration has them or of another size, and layers in one precision."""
 
     def __init__(
-        self, shape: NetworkShape, config: PPOConfig, plan: RunPlan, minibatch_size: int | None = None
+        self,
+        shape: NetworkShape,
+        config: PPOConfig,
+        plan: RunPlan,
+        precision: Multiplied,
+        minibatch_size: int | None = None,
     ) -> None:
-        self.shape, self.plan = shape, plan
-        self._resize(config, minibatch_size)
-        self._walks = [self._walk(precision) for precision in PRECISIONS[config.precision]]
+        self.shape, self.plan, self.config, self.precision = shape, plan, config, precision
+        self.batch = minibatch_size or max(1, config.minibatch_size // plan.processes)
+        self.envs = config.num_envs // plan.processes or 1
+        self.windows = windows_of(shape, config, plan, self.batch, precision)
 
     def with_minibatch(self, samples: int) -> "RunParts":
         """The same run with minibatches of so many samples a process."""
-        return self._resized(self.config, samples)
+        return RunParts(self.shape, self.config, self.plan, self.precision, samples)
 
     def with_envs(self, num_envs: int) -> "RunParts":
         """The same run with so many environments."""
-        return self._resized(replace(self.config, num_envs=num_envs), None)
+        config = replace(self.config, num_envs=num_envs)
+        return RunParts(self.shape, config, self.plan, self.precision)
 
     @property
     def counts_rows(self) -> bool:
@@ -84,59 +69,49 @@ class RunParts:
         return self.windows is not None and self.plan.device_type == "cpu"
 
     @property
-    def total_bytes(self) -> int:
-        """Tensors and overheads."""
-        largest = max(phase.peak for walks in self._walks for phase in self._phases(walks))
-        tensor_bytes = max(largest, self._building) + sum(part.bytes for part in self.lasting)
-        outside = device_overheads(self.plan.device_type, tensor_bytes)
-        return tensor_bytes + sum(overhead.bytes for overhead in outside)
+    def tensor_bytes(self) -> int:
+        """All tensors at the peak."""
+        largest = max(phase.peak for phase in self._phases)
+        beside = max(self._making, self._building, self._copying, self._judging)
+        return max(largest, beside) + sum(part.bytes for part in self.lasting)
 
     @property
     def instants(self) -> tuple[Instant, ...]:
-        """All moments in the order of time; where bf16 is only possible, in the precision that needs more."""
-        most = max(self._walks, key=lambda walks: max(phase.peak for phase in self._phases(walks)))
-        found = [instant for moments, batch in self._phases(most) for instant in moments.instants(batch)]
-        if not self._building:
-            return tuple(found)
-        return (Instant("series transformed", self._building, {"first layer": self._building}), *found)
+        """All moments in the order of time."""
+        before = (
+            _instant("market made", "market", self._making),
+            _instant("series transformed", "first layer", self._building),
+            _instant("state copied", "environment step", self._copying),
+        )
+        walked = (moment for phase in self._phases for moment in phase.moments.instants(phase.batch))
+        after = _instant("policy judged", "evaluation", self._judging)
+        return (*(instant for instant in before if instant.bytes), *walked, *([after] if after.bytes else []))
 
     @property
     def lasting(self) -> Iterator[Lasting]:
         """What is there all the time."""
         return lasting_parts(self.shape, self.config, self.plan, self.windows)
 
-    def _resize(self, config: PPOConfig, minibatch_size: int | None) -> None:
-        self.config = config
-        self.batch = minibatch_size or max(1, config.minibatch_size // self.plan.processes)
-        self.envs = config.num_envs // self.plan.processes or 1
-        self.windows = self._windows()
-
-    def _resized(self, config: PPOConfig, minibatch_size: int | None) -> "RunParts":
-        other = copy(self)
-        other._resize(config, minibatch_size)  # noqa: SLF001 - its own kind
-        return other
-
-    def _walk(self, precision: Literal["fp32", "bf16"]) -> Walks:
-        shape, way = self.shape, self._way(precision)
+    @property
+    def _phases(self) -> Iterator[Phase]:
+        """What is walked through, each for its batch."""
+        shape, way = self.shape, self._way
         rollout = RolloutPlan(self.config.num_steps, self.plan.sliding_row_bytes, self._account)
-        final = final_moments(shape, way, rollout) if self.windows else None
-        return Walks(rollout_moments(shape, way, rollout), final, update_moments(shape, way))
+        yield Phase(rollout_moments(shape, way, rollout), Batch(self.envs, self._rollout_sizes))
+        if self.windows:  # elsewhere an update, which looks at as many samples, always holds more
+            final = min(self._truncated, self.batch)
+            yield Phase(final_moments(shape, way, rollout), Batch(final, self._final_sizes(final)))
+        yield Phase(update_moments(shape, way), Batch(self.batch, self._update_sizes))
 
-    def _phases(self, walks: Walks) -> Iterator[Phase]:
-        yield Phase(walks.rollout, Batch(self.envs, self._rollout_sizes))
-        if walks.final:
-            final = min(self.envs, self.batch)
-            yield Phase(walks.final, Batch(final, self._final_sizes(final)))
-        yield Phase(walks.update, Batch(self.batch, self._update_sizes))
-
-    def _way(self, precision: Literal["fp32", "bf16"]) -> UpdatePlan:
+    @property
+    def _way(self) -> UpdatePlan:
         config, plan = self.config, self.plan
         built = plan.rollout_bytes_per_step is not None
         parts = (plan.step_bytes(self.shape), self._account) if built else ()
         return UpdatePlan(
             activation=config.activation,
             adam=plan.adam,
-            precision=precision,
+            precision=self.precision,
             # The same walk for both where nothing differs.
             device_type=plan.device_type if self.shape.layer_norm else "cuda",
             norm_adv=config.norm_adv,
@@ -158,7 +133,7 @@ class RunParts:
         windows = self.windows
         assert windows is not None
         # The values of the rollout's last observations, and the numbers of the truncated samples.
-        truncated = blocks(FLOAT * self.envs) + blocks(INDEX_BYTES * self.envs)
+        truncated = blocks(FLOAT * self.envs) + blocks(INDEX_BYTES * self._truncated)
         return {"truncated": truncated, "table": windows.table, "looking": windows.looking(samples)}
 
     @property
@@ -181,23 +156,37 @@ class RunParts:
         return max(0, windows.building - later - rollout_memory(self.shape, self.config, self.plan).buffer)
 
     @property
+    def _making(self) -> int:
+        """Features are computed before there is anything else than the dataset: what that takes beyond these."""
+        if self.plan.data is None:
+            return 0
+        later = sum(part.bytes for part in self.lasting) - self.plan.dataset_bytes
+        return max(0, making_bytes(self.plan.data, self.plan.device_type) - later)
+
+    @property
+    def _judging(self) -> int:
+        """At the end the rollout is let go of: what it takes to judge the policy beyond that."""
+        if self.plan.data is None:
+            return 0
+        needed = judging_bytes(self.shape, self.config, self.plan.data, self.plan.device_type)
+        return max(0, needed - rollout_memory(self.shape, self.config, self.plan).buffer)
+
+    @property
+    def _copying(self) -> int:
+        """Before an update whose start is kept: the environments hand out a copy of theirs, which is copied once more."""
+        return copied_environments(self.shape, self.config, self.plan)
+
+    @property
+    def _truncated(self) -> int:
+        """Most samples of a rollout at which an episode is cut off."""
+        return self.envs * restarts(self.config, self.plan)
+
+    @property
     def _account(self) -> int:
         """Bytes of an account's window."""
         windows = self.plan.windows
         return self.plan.sliding_row_bytes * windows.lookback if windows else 0
 
-    def _windows(self) -> WindowMemory | None:
-        """The first layer's work, where windows are multiplied without the observation being written out."""
-        windows, config, processes = self.plan.windows, self.config, self.plan.processes
-        if windows is None or config.norm_obs:
-            return None
-        work = FirstLayerWork.of(config, windows, self.plan.device_type)
-        return WindowMemory(
-            replace(work, minibatch_size=self.batch, num_envs=max(1, config.num_envs // processes)),
-            plan_first_layer(config, windows, self.plan.device_type),
-            config.num_steps,
-            1 + config.num_steps // (self.plan.episode_length or config.num_steps),
-            2 if config.precision in BF16_POSSIBLE else FLOAT,
-            shared_trunk=self.shape.shared_trunk,
-            rest=self.shape.obs_dim - windows.columns,
-        )
+
+def _instant(name: str, kind: str, size: int) -> Instant:
+    return Instant(name, size, {kind: size})

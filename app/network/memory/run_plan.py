@@ -6,6 +6,7 @@ from typing import Any
 from app.network.disk.contents import Provenance
 from app.network.first_layer import WindowGeometry
 from app.network.memory.device_overhead import DeviceType
+from app.network.memory.job_memory import JobData
 from app.network.memory.update_plan import FLOAT, AdamKind
 from app.network.shape import NetworkShape
 
@@ -30,6 +31,8 @@ class RunPlan:
     """Which of torch's Adam implementations steps."""
     processes: int = 1
     """Processes that train one policy together, a device each; the estimate is of one of them."""
+    data: JobData | None = None
+    """What the market is made of and the policy is judged on; None where updates are all that is asked about."""
     env_state: Any = None
     """What the environment's state dict will hold, tensors as TensorSpec; for the checkpoint's size."""
     provenance: Provenance | None = None

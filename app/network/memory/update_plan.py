@@ -11,6 +11,12 @@ FLOAT = 4
 
 AdamKind = Literal["fused", "foreach", "for-loop"]
 
+Multiplied = Literal["fp32", "bf16"]
+"""How layers are multiplied; tf32 counts as fp32: it shortens products, not tensors."""
+
+ITEM_BYTES: dict[Multiplied, int] = {"fp32": 4, "bf16": 2}
+"""Bytes of a value that is multiplied."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpdatePlan:
@@ -19,8 +25,7 @@ class UpdatePlan:
     activation: Activation = "tanh"
     adam: AdamKind = "fused"
     """Which of torch's Adam implementations steps; the trainer's is fused."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """tf32 counts as fp32: it shortens products, not tensors."""
+    precision: Multiplied = "fp32"
     device_type: DeviceType = "cuda"
     norm_adv: bool = True
     clip_vloss: bool = True

@@ -11,8 +11,8 @@ from app.network.config import PPOConfig
 from app.network.first_layer import WindowGeometry
 from app.network.fits.cards import CARDS
 from app.network.fits.limits import FINE_BELOW, GRAIN, divisors_of_batch, find_limits, largest_minibatches
+from app.network.memory.possible_runs import PossibleRuns
 from app.network.memory.run_memory import run_bytes
-from app.network.memory.run_parts import RunParts
 from app.network.memory.run_plan import RunPlan
 from app.network.shape import NetworkShape
 
@@ -124,13 +124,13 @@ def test_windows_are_searched_without_taking_anything_for_straight() -> None:
 def test_all_cards_take_few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer within milliseconds rests on it."""
     calls = []
-    total_bytes = RunParts.total_bytes.fget
+    total_bytes = PossibleRuns.total_bytes.fget
 
-    def counted(run: RunParts) -> int:
+    def counted(run: PossibleRuns) -> int:
         calls.append(run)
         return total_bytes(run)  # type: ignore[misc] # a property has one
 
-    monkeypatch.setattr(RunParts, "total_bytes", property(counted))
+    monkeypatch.setattr(PossibleRuns, "total_bytes", property(counted))
     find_limits(SHAPE, CONFIG, RunPlan(), CARD_BYTES)
     assert len(calls) <= 30
 

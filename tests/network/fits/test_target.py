@@ -19,7 +19,7 @@ def test_nothing_said_is_no_device() -> None:
 def test_a_card_brings_its_memory_tier_and_source() -> None:
     target = choose_target(gpu="tesla t4")
     assert target is not None
-    assert (target.name, target.device_type, target.bytes, target.basis) == ("T4", "cuda", T4, "measured")
+    assert (target.name, target.device_type, target.bytes, target.basis) == ("T4", "cuda", T4, "assumed")
     assert "14,930" in target.source
     assert target.tier.tier.name == "low"
 
@@ -52,6 +52,13 @@ def test_bytes_near_a_card_s_make_it_more_exact() -> None:
         ),
         ({"gpu": "t4", "precision": "bf16"}, "invalid_config", "precision", "no instructions"),
         ({"gpu": "v100", "precision": "tf32"}, "invalid_config", "precision", "no instructions"),
+        ({"device": "cpu", "precision": "tf32"}, "invalid_config", "precision", "a CPU has no such"),
+        (
+            {"device": "cpu", "memory_bytes": 10**10, "precision": "tf32"},
+            "invalid_config",
+            "precision",
+            "device=cpu contradict",
+        ),
         ({"memory_bytes": 0}, "invalid_config", "memory_bytes", "memory_bytes is 0"),
         ({"memory_bytes": -5}, "invalid_config", "memory_bytes", "memory_bytes is -5"),
         ({"memory_bytes": 1 << 60}, "invalid_config", "memory_bytes", "memory_bytes is"),
@@ -68,3 +75,4 @@ def test_what_cannot_be_meant_is_refused(given: dict[str, Any], code: str, point
 def test_what_a_card_can_do_is_not_refused() -> None:
     assert choose_target(gpu="l4", precision="bf16") is not None
     assert choose_target(gpu="t4", precision="auto") is not None
+    assert choose_target(device="cpu", memory_bytes=10**10, precision="bf16") is not None

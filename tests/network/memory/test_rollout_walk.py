@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from app.network.memory.final_walk import FinalWalk
 from app.network.memory.moments import Batch, Instant, Moments
 from app.network.memory.rollout_walk import RolloutPlan, RolloutWalk
@@ -50,8 +48,9 @@ def test_observations_that_are_built_stay_to_the_end_of_acting() -> None:
 
 def test_normalising_counts_in_float64_and_takes_the_observation_twice() -> None:
     found = _rollout(replace(BUILT, norm_obs=True), ACCOUNTS)
-    merged = 6 * blocks(8 * 1_000) + 4 * BLOCK
-    assert found["rollout: observations counted"].parts["observations"] == ENVS * (4_000 + 8_000) + merged
+    measured, merged = 2 * blocks(8 * 1_000) + 2 * BLOCK, 6 * blocks(8 * 1_000) + 4 * BLOCK
+    assert found["rollout: observations counted"].parts["observations"] == ENVS * (4_000 + 8_000) + measured
+    assert found["rollout: statistics merged"].parts["observations"] == ENVS * 4_000 + merged
     assert found["rollout: observations normalised"].parts["observations"] == ENVS * 3 * 4_000
 
 
@@ -83,13 +82,12 @@ def test_accounts_that_begin_anew_have_two_windows_more() -> None:
     assert found["rollout: accounts marked"].parts["environment step"] == ENVS * (19 + 5) * 8 + 2 * BLOCK
 
 
-def test_several_processes_join_what_advantages_need() -> None:
+def test_advantages_take_as_much_however_many_processes_there_are() -> None:
     alone, joined = (
         _rollout(UpdatePlan(processes=count), RolloutPlan(128))["rollout: advantages"].parts["advantages"]
-        for count in (1, 2)
+        for count in (1, 8)
     )
-    assert alone == ENVS * 128 * 18
-    assert joined == 2 * alone
+    assert alone == joined == ENVS * 128 * 18
 
 
 def test_the_products_by_row_last_to_the_rollout_s_end() -> None:
@@ -101,14 +99,11 @@ def test_the_products_by_row_last_to_the_rollout_s_end() -> None:
     assert first["rollout: advantages"] == 70 * BLOCK
 
 
-@pytest.mark.parametrize("windowed", [False, True])
-def test_the_critic_alone_is_asked_about_episodes_ends(windowed: bool) -> None:
-    moments = Moments(FinalWalk(SHAPE, replace(BUILT, windowed=windowed), ACCOUNTS).run())
+def test_the_critic_alone_is_asked_about_episodes_ends() -> None:
+    moments = Moments(FinalWalk(SHAPE, replace(BUILT, windowed=True), ACCOUNTS).run())
     found = {instant.name: instant for instant in moments.instants(Batch(64, SIZES))}
     assert not any("actor" in name for name in found)
     end = found["episodes' ends: forward end"].parts
     assert end["minibatch observations"] == 64 * 2_008
     assert end["actions"] == 4 * BLOCK
-    # Observations that were built, or the first layer's outputs beside the value.
-    assert end["activations"] == 64 * 4 + (64 * 4 * 256 if windowed else 0) + (BLOCK - 64 * 4)
-    assert end.get("observations", 0) == (0 if windowed else 64 * 4_000)
+    assert end["activations"] == 64 * 4 * 256 + BLOCK  # the first layer's outputs beside the value

@@ -1,10 +1,13 @@
 from dataclasses import replace
 
-from app.network.config import PPOConfig
+import pytest
+
+from app.network.config import FirstLayerMethod, PPOConfig
 from app.network.first_layer import WindowGeometry
 from app.network.memory.device_overhead import CUDA_OVERHEADS, device_overheads
 from app.network.memory.run_memory import MemoryEstimate, run_memory
 from app.network.memory.run_plan import RunPlan
+from app.network.memory.tape import BLOCK
 from app.network.shape import NetworkShape
 
 SHAPE = NetworkShape(5300, (512, 256, 128))
@@ -137,6 +140,56 @@ def test_the_copy_of_an_update_that_may_be_repeated_lies_on_the_host() -> None:
     asked = replace(CONFIG, oom_retry=True)
     card, host = (run_memory(SHAPE, asked, RunPlan(device_type=kind)) for kind in ("cuda", "cpu"))
     assert _part(card, "copy for oom_retry") == 0
-    assert _part(host, "copy for oom_retry") == _part(host, "weights") + _part(host, "optimizer")
+    counted = 2 * BLOCK + 2 * 10 * BLOCK + 2 * BLOCK
+    """Returns and lengths of 64 environments' episodes, two generators' 5,056 bytes, steps and updates."""
+    assert _part(host, "copy for oom_retry") == _part(host, "weights") + _part(host, "optimizer") + counted
     without = run_memory(SHAPE, CONFIG, RunPlan(device_type="cpu"))
     assert host.tensor_bytes - without.tensor_bytes == _part(host, "copy for oom_retry")
+
+
+def test_running_statistics_last_and_go_into_the_copy() -> None:
+    host = RunPlan(device_type="cpu")
+    plain = run_memory(SHAPE, replace(CONFIG, oom_retry=True), host)
+    normalised = run_memory(SHAPE, replace(CONFIG, oom_retry=True, norm_obs=True, norm_reward=True), host)
+    assert _part(normalised, "reward statistics") == (1 + 3) * BLOCK
+    assert _part(normalised, "observation statistics") >= 5300 * (4 * 8 + 2 * 4)
+    statistics = _part(normalised, "reward statistics") + _part(normalised, "observation statistics")
+    copied = [_part(memory, "copy for oom_retry") for memory in (plain, normalised)]
+    assert copied[1] - copied[0] == statistics
+
+
+def test_with_the_copy_go_the_environments_accounts_twice_while_it_is_made() -> None:
+    host = run_memory(SHAPE, replace(CONFIG, oom_retry=True), replace(WINDOWED, device_type="cpu"))
+    accounts = _part(host, "environment")
+    parts = ("weights", "optimizer", "environment")
+    assert _part(host, "copy for oom_retry") == sum(_part(host, name) for name in parts) + 24 * BLOCK
+    assert {instant.bytes for instant in host.instants if instant.name == "state copied"} == {accounts}
+    assert accounts >= 64 * 100 * 20
+
+
+@pytest.mark.parametrize("method", ["direct", "table"])
+def test_over_windows_too_auto_is_bounded_by_the_larger(method: FirstLayerMethod) -> None:
+    """Windows that are written out have 4 B a value in fp32, 2 in bf16."""
+    asked = replace(CONFIG, first_layer=method)
+    on_card = replace(WINDOWED, device_type="cuda")
+    fp32, bf16, auto = (
+        run_memory(SHAPE, replace(asked, precision=kind), on_card) for kind in ("fp32", "bf16", "auto")
+    )
+    assert auto.tensor_bytes == max(fp32.tensor_bytes, bf16.tensor_bytes)
+    assert fp32.tensor_bytes > bf16.tensor_bytes
+
+
+def test_one_of_several_processes_plans_its_windows_for_its_own_share() -> None:
+    """Two processes with 64 environments in all hold what one with 32 does, gradients in buckets aside."""
+    on_card = replace(WINDOWED, device_type="cuda")
+    shared = run_memory(SHAPE, replace(CONFIG, num_envs=128), replace(on_card, processes=2))
+    alone = run_memory(SHAPE, CONFIG, on_card)
+    assert _part(shared, "windows") == _part(alone, "windows")
+
+
+def test_a_way_is_chosen_for_the_minibatches_that_are_asked_about() -> None:
+    """As the trainer would choose it, were the configuration to say so."""
+    on_card = replace(WINDOWED, device_type="cuda")
+    config = replace(CONFIG, num_minibatches=64)
+    asked = run_memory(SHAPE, CONFIG, on_card, minibatch_size=config.minibatch_size)
+    assert _part(asked, "windows") == _part(run_memory(SHAPE, config, on_card), "windows")

@@ -57,6 +57,33 @@ def test_a_convolution_by_hand() -> None:
     assert rest == 4 * frequencies * (100 + 65 + 2 * points) + 12 * 20_001
 
 
+def test_looking_at_windows_by_hand() -> None:
+    """Direct: windows and their rows' numbers; of a table: rows' numbers and products, on a CPU with those that are added."""
+    assert _memory(DIRECT).looking(64) == 64 * 4800 * 4 + blocks(64 * 8)
+    assert _memory(TABLE).looking(64) == blocks(64 * 8) + 64 * 256 * 4
+    on_cpu = _memory(TABLE, "cpu")
+    assert on_cpu.looking(64) == on_cpu.table + blocks(64 * 8) + 64 * 256 * 4
+    assert on_cpu.table == 64 * 129 * 256 * 4  # no episode begins anew
+
+
+def test_a_series_is_transformed_once_on_a_card_and_before_each_rollout_on_a_cpu() -> None:
+    """Blocks written out with both parts of their spectra, by the numbers of their rows."""
+    on_card, on_cpu = (
+        _transforming(185),
+        _transforming(64 * 2),
+    )  # rollouts of 128 steps lie in two blocks each
+    card, host = _memory(CONVOLUTION), _memory(CONVOLUTION, "cpu")
+    assert card.building == sum(card.convolution_bytes(65)[1:]) + on_card
+    assert card.preparing == host.building == 0
+    assert host.preparing == on_cpu
+    assert _memory(DIRECT).building == _memory(DIRECT, "cpu").preparing == 0
+
+
+def _transforming(count: int) -> int:
+    points, frequencies = 164, 83
+    return blocks(4 * count * 48 * (points + 2 * frequencies)) + blocks(8 * count * points)
+
+
 def test_separate_trunks_keep_their_weights_joined() -> None:
     shared = _memory(DIRECT)
     assert replace(shared, shared_trunk=False, rest=500).run == 4 * 256 * (4800 + 500 + 1)
