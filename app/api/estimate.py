@@ -16,7 +16,7 @@ from app.errors import InvalidConfig, InvalidShape, NotFound, Unavailable
 from app.network.config import PPOConfig
 from app.network.memory.device_overhead import DeviceType
 from app.network.memory.update_plan import AdamKind
-from app.network.question import Question
+from app.network.question import MOST_DATASET_BYTES, Question
 from app.network.shape import ActionKind
 from app.network.sizing import Sizing, size_network
 from app.network.timing.calibration import Calibration
@@ -27,7 +27,8 @@ router = APIRouter(tags=["sizes"], route_class=RememberedOperation)
 
 SIZE_FIELDS = (
     *("num_envs", "num_steps", "num_minibatches", "update_epochs", "total_timesteps"),
-    *("activation", "layer_norm", "shared_trunk", "norm_obs", "norm_reward", "precision", "first_layer"),
+    *("activation", "layer_norm", "shared_trunk", "norm_obs", "norm_reward", "norm_adv", "clip_vloss"),
+    *("precision", "first_layer", "oom_retry"),
 )
 """The settings of PPO on which sizes depend."""
 
@@ -114,7 +115,10 @@ async def read_data(
         ),
     ] = 1,
     dataset_bytes: Annotated[
-        int, Query(ge=0, le=1 << 50, description="Bars and features kept on the device, beside `rows`.")
+        int,
+        Query(
+            ge=0, le=MOST_DATASET_BYTES, description="Bars and features kept on the device, beside `rows`."
+        ),
     ] = 0,
     lookback: Annotated[
         int | None, Query(description="Rows of a window, where observations are windows over a series.")
@@ -123,9 +127,15 @@ async def read_data(
         int | None, Query(description="Columns of that series; give all three or none.")
     ] = None,
     rows: Annotated[int | None, Query(description="Rows of that series.")] = None,
+    episode_length: Annotated[
+        int | None,
+        Query(
+            description="Steps after which an episode ends at the latest; it counts where observations are windows."
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     """What observations are made from, and in how many processes."""
-    windows = {"lookback": lookback, "features": features, "rows": rows}
+    windows = {"lookback": lookback, "features": features, "rows": rows, "episode_length": episode_length}
     return {**windows, "dataset_bytes": dataset_bytes, "world_size": world_size}
 
 
@@ -162,15 +172,20 @@ async def estimate_network(
     device: Annotated[dict[str, Any], Depends(read_device)],
     data: Annotated[dict[str, Any], Depends(read_data)],
     measured: Annotated[Calibration | None, Depends(read_measured)],
+    parts: ServiceParts,
 ) -> Response:
     """Exact parameters and file sizes, memory by component and instant, arithmetic, and what fits where.
 
     `cards` has a verdict for each known card and how far the run could grow there, `device` the same for the one
     asked about, `tier_defaults` what each tier would have chosen and why, `constants` the source of every number.
     `time` is how long training takes: by `calibration` on a measured device, else as bounds.
+    The cpu tier has what this service grants a run there, as it does where a job is taken.
     Nothing is stored and nothing runs: the answer is computed from the query, and from a calibration where one is named.
     """
-    sizing = size_network(Question(**network, settings=settings, **device, **data, calibration=measured))
+    room = parts.settings.cpu_memory_bytes
+    sizing = size_network(
+        Question(**network, settings=settings, **device, **data, calibration=measured, cpu_memory_bytes=room)
+    )
     return Response(_ANSWER.dump_json(sizing), media_type="application/json")
 
 

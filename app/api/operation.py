@@ -1,7 +1,8 @@
-"""The route class of every operation: unknown parameters are refused, bodies are limited."""
+"""The route class of every operation: unknown and repeated parameters are refused, bodies are limited."""
 
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ClassVar
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, ClassVar, get_args, get_origin
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -25,12 +26,13 @@ class Operation(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, with the checks that come before it."""
         handle = super().get_route_handler()
-        queries = names_of(self.dependant, "query_params")
+        queries, several = names_of(self.dependant, "query_params"), names_of_lists(self.dependant)
         fields = names_of(self.dependant, "body_params")
 
         async def handle_checked(request: Request) -> Response:
             require_role(request.scope, self.path)
             check_known("query parameter", request.query_params, queries)
+            check_once((name for name, _ in request.query_params.multi_items()), several)
             settings = request.app.state.parts.settings
             limited = LimitedRequest(
                 request,
@@ -61,8 +63,13 @@ class PartOperation(Operation):
 
 def names_of(dependant: Dependant, kind: str) -> list[str]:
     """Names of the parameters of one kind that an operation and its dependencies take."""
-    own = [field.alias for field in getattr(dependant, kind)]
-    return own + [name for each in dependant.dependencies for name in names_of(each, kind)]
+    return [field.alias for field in _fields_of(dependant, kind)]
+
+
+def names_of_lists(dependant: Dependant) -> list[str]:
+    """Names of its query parameters that may stand in a query several times."""
+    fields = _fields_of(dependant, "query_params")
+    return [field.alias for field in fields if _is_list(field.field_info.annotation)]
 
 
 def check_known(what: str, given: Iterable[str], known: list[str]) -> None:
@@ -71,6 +78,27 @@ def check_known(what: str, given: Iterable[str], known: list[str]) -> None:
         if name not in known:
             shown = name[:80]
             raise InvalidInput(f"unknown {what} {shown!r}", hint=suggest(shown, known), pointer=shown)
+
+
+def check_once(given: Iterable[str], several: list[str]) -> None:
+    """Raise InvalidInput for a name that stands there twice: one of its values would be passed over in silence."""
+    for name, count in Counter(given).items():
+        if count > 1 and name not in several:
+            only = f"; only {', '.join(several)} may be repeated" if several else ""
+            raise InvalidInput(
+                f"query parameter {name!r} is given {count} times", hint=f"give it once{only}", pointer=name
+            )
+
+
+def _fields_of(dependant: Dependant, kind: str) -> Iterator[Any]:
+    """The fields of one kind of an operation and its dependencies."""
+    yield from getattr(dependant, kind)
+    for each in dependant.dependencies:
+        yield from _fields_of(each, kind)
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(_is_list(part) for part in get_args(annotation))
 
 
 def _cause_of(error: HTTPException) -> Exception:

@@ -26,6 +26,10 @@ def estimate_command(  # noqa: PLR0913 - the options of a command
     separate_trunks: option.SeparateTrunks = False,
     layer_norm: option.LayerNorm = False,
     norm_obs: option.NormObs = False,
+    norm_reward: option.NormReward = False,
+    norm_adv: option.NormAdv = True,
+    clip_vloss: option.ClipVloss = True,
+    oom_retry: option.OomRetry = False,
     activation: option.Activation = "tanh",
     timesteps: option.Timesteps = 1_000_000,
     num_envs: option.NumEnvs = 16,
@@ -33,11 +37,13 @@ def estimate_command(  # noqa: PLR0913 - the options of a command
     num_minibatches: option.NumMinibatches = 4,
     update_epochs: option.UpdateEpochs = 4,
     precision: option.Precision = "fp32",
+    first_layer: option.FirstLayer = "auto",
     adam: option.Adam = "fused",
     world_size: option.WorldSize = 1,
     lookback: option.Lookback = None,
     features: option.Features = None,
     rows: option.Rows = None,
+    episode_length: option.EpisodeLength = None,
     dataset_bytes: option.DatasetBytes = 0,
     calibration: option.CalibrationFile = None,
     mode: option.Mode = "standard",
@@ -53,14 +59,16 @@ def estimate_command(  # noqa: PLR0913 - the options of a command
     """
     batch = {"num_envs": num_envs, "num_steps": num_steps, "num_minibatches": num_minibatches}
     run = {"total_timesteps": timesteps, "update_epochs": update_epochs, "precision": precision}
+    norms = {"norm_obs": norm_obs, "norm_reward": norm_reward, "norm_adv": norm_adv}
+    learning = {"clip_vloss": clip_vloss, "oom_retry": oom_retry, "first_layer": first_layer}
     network = {"activation": activation, "layer_norm": layer_norm, "shared_trunk": not separate_trunks}
     shape: dict[str, Any] = {"obs_dim": obs_dim, "hidden_dims": parse_dims(hidden), "action_dim": action_dim}
     kinds: dict[str, Any] = {"action_kind": "gaussian" if gaussian else "discrete", "adam": adam}
     device: dict[str, Any] = {"device": "cpu" if cpu else None, "gpu": gpu, "memory_bytes": memory_bytes}
-    windows = {"lookback": lookback, "features": features, "rows": rows}
+    windows = {"lookback": lookback, "features": features, "rows": rows, "episode_length": episode_length}
     measured = read_calibration_file(calibration) if calibration else None
     work: dict[str, Any] = {"dataset_bytes": dataset_bytes, "training_mode": mode, "calibration": measured}
-    settings = {**batch, **run, **network, "norm_obs": norm_obs}
+    settings = {**batch, **run, **network, **norms, **learning}
     asked = {**shape, **kinds, **device, **windows, **work, "world_size": world_size}
     question = Question(**asked, settings=settings)
     show_sizing(question, parse_dims(compare) if compare else None, everything=show_all, as_json=as_json)

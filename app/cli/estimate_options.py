@@ -21,6 +21,15 @@ Gaussian = Annotated[bool, typer.Option("--gaussian", help="Continuous actions."
 SeparateTrunks = Annotated[bool, typer.Option("--separate-trunks", help="A trunk each for actor and critic.")]
 LayerNorm = Annotated[bool, typer.Option("--layer-norm", help="LayerNorm after each trunk layer.")]
 NormObs = Annotated[bool, typer.Option("--norm-obs", help="Normalise observations.")]
+NormReward = Annotated[bool, typer.Option("--norm-reward", help="Scale rewards.")]
+NormAdv = Annotated[
+    bool, typer.Option("--norm-adv/--no-norm-adv", help="Normalise advantages in each minibatch, or not.")
+]
+ClipVloss = Annotated[bool, typer.Option("--clip-vloss/--no-clip-vloss", help="Clip the value loss, or not.")]
+OomRetry = Annotated[
+    bool, typer.Option("--oom-retry", help="Repeat an update with smaller minibatches where memory runs out.")
+]
+FirstLayer = Annotated[str, typer.Option(help="auto, direct, table or convolution.")]
 Activation = Annotated[str, typer.Option(help="tanh, relu, elu or silu.")]
 Timesteps = Annotated[int, typer.Option(help="Environment steps of the whole run.")]
 NumEnvs = Annotated[int, typer.Option(help="Environments stepped at once.")]
@@ -37,6 +46,9 @@ Features = Annotated[
     int | None, typer.Option(help="Columns of the series that windows show.", show_default=False)
 ]
 Rows = Annotated[int | None, typer.Option(help="Rows of that series.", show_default=False)]
+EpisodeLength = Annotated[
+    int | None, typer.Option(help="Steps after which an episode ends, for windows.", show_default=False)
+]
 DatasetBytes = Annotated[int, typer.Option(help="Bars and features kept on the device.")]
 CalibrationFile = Annotated[
     Path | None,

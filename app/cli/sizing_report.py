@@ -247,8 +247,9 @@ def _instants(answer: dict[str, Any]) -> Table:
 
 def _constants(answer: dict[str, Any]) -> Group:
     lines: list[RenderableType] = [Text("constant: value, basis, source", style="dim")]
-    for each in answer["constants"]:
-        value = f"{each['value']:,} {each['unit']}".rstrip()
+    for each in (*answer["constants"], *answer["time"]["constants"]):
+        number = f"{each['value']:,}" if isinstance(each["value"], int) else f"{each['value']:.6g}"
+        value = f"{number} {each['unit']}".rstrip()
         lines.append(
             Text.assemble(f"{each['name']}: {value}, ", (each["basis"], "bold"), f", {each['source']}")
         )

@@ -1,6 +1,7 @@
 """GET /estimate, /tiers and /recommendation: numbers by hand, every wrong query a clear refusal."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,15 @@ def test_every_tier_has_a_verdict_and_a_default(service: Service) -> None:
     assert "low tier" in defaults["low"]["reasons"]["hidden_dims"]
 
 
+def test_the_cpu_tier_has_what_this_service_grants(tmp_path: Path) -> None:
+    """What is said to fit here is taken by POST /jobs, and what is not is refused there."""
+    with running(Settings(data_dir=tmp_path, cpu_memory_bytes=2_000_000_000)) as service:
+        body = service.get("/estimate?obs_dim=5300&hidden=8000,8000&device=cpu").json()
+        assert body["fits"][-1]["card_bytes"] == body["tier_defaults"][-1]["card_bytes"] == 2_000_000_000
+        assert not body["fits"][-1]["fits"]
+        assert service.get("/tiers").json()[-1]["smallest_bytes"] == 2_000_000_000
+
+
 def test_hidden_may_be_written_in_both_ways(service: Service) -> None:
     commas = service.get("/estimate?obs_dim=40&hidden=16,8").json()
     repeated = service.get("/estimate?obs_dim=40&hidden=16&hidden=8").json()
@@ -109,6 +119,7 @@ def test_the_answer_says_what_it_holds_for_and_where_its_numbers_come_from(servi
     settings = body["settings"]
     assert (settings["num_envs"], settings["batch_size"], settings["minibatch_size"]) == (32, 2048, 256)
     assert (settings["precision"], settings["adam"], settings["shared_trunk"]) == ("bf16", "foreach", False)
+    assert settings["first_layer"] == "auto"
     assert settings["windows"] == {"lookback": 100, "features": 48, "rows": 2335}
     assert all(
         set(constant) == {"name", "value", "unit", "basis", "source"} and constant["source"]
@@ -156,6 +167,26 @@ def test_refusals_are_not_kept(service: Service) -> None:
         ("obs_dim=4&hidden=8&world_size=3", 422, "invalid_config", "world_size"),
         ("obs_dim=4&hidden=8&lookback=2", 422, "invalid_config", "features"),
         ("obs_dim=4&hidden=8&lookback=2&features=3&rows=9", 422, "invalid_config", "features"),
+        ("obs_dim=4&hidden=8&first_layer=table", 422, "invalid_config", "first_layer"),
+        (
+            "obs_dim=4&hidden=8&first_layer=table&lookback=2&features=2&rows=9&norm_obs=true",
+            422,
+            "invalid_config",
+            "first_layer",
+        ),
+        (
+            "obs_dim=4800&hidden=8&first_layer=table&lookback=100&features=48&rows=1000000",
+            422,
+            "invalid_config",
+            "first_layer",
+        ),
+        (
+            "obs_dim=4800&hidden=8&first_layer=convolution&lookback=100&features=48&rows=5",
+            422,
+            "invalid_config",
+            "first_layer",
+        ),
+        ("obs_dim=4&hidden=8&episode_length=0", 422, "invalid_config", "episode_length"),
         ("obs_dim=4&hidden=8&training_mode=slow", 422, "invalid_input", "training_mode"),
         ("obs_dim=4&hidden=0", 422, "invalid_shape", "hidden_dims[0]"),
         ("obs_dim=4&hidden=-3", 422, "invalid_shape", "hidden_dims[0]"),
@@ -192,6 +223,16 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones(service: Service) -
     assert problem["hint"].startswith("did you mean hidden?")
     for known in ("obs_dim", "hidden", "num_envs", "device"):
         assert known in problem["hint"]
+
+
+def test_a_repeated_parameter_is_refused_where_one_value_would_be_passed_over(service: Service) -> None:
+    problem = is_problem(service.get(f"{TINY}&num_envs=8&num_envs=16"), 422, "invalid_input")
+    assert problem["pointer"] == "num_envs"
+    assert problem["detail"] == "query parameter 'num_envs' is given 2 times"
+    assert problem["hint"] == "give it once; only hidden may be repeated"
+    is_problem(service.get(f"{TINY}&num_envs=8&num_envs=8"), 422, "invalid_input")
+    problem = is_problem(service.get("/recommendation?rows=5&rows=6&obs_dim=5"), 422, "invalid_input")
+    assert problem["hint"] == "give it once"
 
 
 def test_several_breaches_are_all_listed(service: Service) -> None:

@@ -73,6 +73,7 @@ def test_all_shows_every_card_instant_reason_and_constant(caliper: CommandLine) 
         *(card.name for card in answer.cards),
         *(instant.name for instant in answer.memory.instants),
         *(constant.name for constant in answer.constants),
+        *(constant.name for constant in answer.time.constants),
         *(part.name for part in answer.memory.components),
     ):
         assert name in shown, name
@@ -130,6 +131,25 @@ def test_two_networks_stand_beside_each_other(caliper: CommandLine) -> None:
             "hidden=512,256,128&lookback=100&features=48&rows=2335&total_timesteps=50000&training_mode=quick",
         ),
         (
+            ("--norm-reward", "--no-norm-adv", "--no-clip-vloss", "--oom-retry", "--cpu"),
+            "hidden=512,256,128&norm_reward=true&norm_adv=false&clip_vloss=false&oom_retry=true&device=cpu",
+        ),
+        (
+            (
+                "--lookback",
+                100,
+                "--features",
+                48,
+                "--rows",
+                2335,
+                "--first-layer",
+                "table",
+                "--episode-length",
+                7,
+            ),
+            "hidden=512,256,128&lookback=100&features=48&rows=2335&first_layer=table&episode_length=7",
+        ),
+        (
             ("--world-size", 2, "--activation", "elu", "--update-epochs", 2, "--dataset-bytes", 99),
             "hidden=512,256,128&world_size=2&activation=elu&update_epochs=2&dataset_bytes=99",
         ),
@@ -156,6 +176,9 @@ def test_as_json_it_is_the_service_s_answer(
         (("--gpu", "t4", "--cpu"), "gpu=t4 and device=cpu contradict"),
         (("--num-minibatches", "7"), "num_minibatches=7 does not divide"),
         (("--lookback", "7"), "lookback without features, rows"),
+        (("--first-layer", "table"), "first_layer is 'table', but no windows are named"),
+        (("--episode-length", "0"), "episode_length is 0"),
+        (("--dataset-bytes", "-20000000000"), "dataset_bytes is -20,000,000,000"),
         (("--hidden", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"), "exceeds the limit of 16"),
     ],
 )

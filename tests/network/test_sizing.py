@@ -5,14 +5,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from calibrations import calibration
 
 from app.errors import CaliperError
 from app.network.auto_config import resolve_config
 from app.network.config import PPOConfig
-from app.network.constants import constants_for
 from app.network.estimate import estimate
 from app.network.fits.cards import CARDS, find_card
-from app.network.memory.device_overhead import MARGIN_SHARE
+from app.network.memory.device_overhead import CPU_OVERHEADS, MARGIN_SHARE
 from app.network.memory.run_memory import run_memory
 from app.network.memory.run_plan import RunPlan
 from app.network.memory.tape import BLOCK
@@ -46,6 +46,22 @@ def test_settings_say_what_the_answer_holds_for() -> None:
         "cuda",
         None,
     )
+
+
+@pytest.mark.parametrize("switch", ["norm_adv", "clip_vloss", "oom_retry", "norm_reward"])
+def test_a_switch_that_changes_what_is_needed_is_told_among_the_settings(switch: str) -> None:
+    usual = ask(device="cpu")
+    other = ask(device="cpu", settings={switch: not getattr(usual.settings, switch)})
+    assert getattr(other.settings, switch) is not getattr(usual.settings, switch)
+    assert (other.memory, other.disk) != (usual.memory, usual.disk)
+
+
+def test_short_episodes_are_counted_where_observations_are_windows() -> None:
+    windows: dict[str, Any] = {"lookback": 100, "features": 48, "rows": 2335}
+    usual, short = (ask(**windows, device="cpu", episode_length=length) for length in (None, 2))
+    assert (usual.settings.episode_length, short.settings.episode_length) == (None, 2)
+    assert short.time.phases != usual.time.phases
+    assert ask(episode_length=2).memory == ask().memory
 
 
 def test_each_card_has_its_verdict_and_limits() -> None:
@@ -107,6 +123,39 @@ def test_a_machine_s_own_memory_is_compared_with_the_cpu_s_need() -> None:
     assert answer.cards[0].needed_bytes == run_memory(SHAPE, CONFIG, RunPlan()).total_bytes
 
 
+def test_a_measured_cpu_is_the_device_whose_memory_is_told() -> None:
+    """Its need is a CPU's, not a card's."""
+    answer = ask(calibration=calibration(), memory_bytes=700_000_000)
+    needed = run_memory(SHAPE, CONFIG, RunPlan(device_type="cpu")).total_bytes
+    assert answer.device is not None
+    assert (answer.device.device_type, answer.device.needed_bytes) == ("cpu", needed)
+    assert answer.memory.total_bytes == needed
+
+
+@pytest.mark.parametrize("measured", ["NVIDIA H200", "NVIDIA H100 80GB HBM3", "a card of my own"])
+def test_another_card_s_speed_is_not_told_as_the_one_s_that_is_asked_about(measured: str) -> None:
+    speed = calibration(device=measured, device_type="cuda")
+    with pytest.raises(CaliperError, match="T4 is asked about") as caught:
+        ask(calibration=speed, gpu="t4")
+    assert caught.value.pointer == "calibration"
+    assert measured in caught.value.detail
+    assert ask(calibration=speed).time.basis == "calibrated"
+
+
+def test_a_card_s_own_speed_is_told_under_any_of_its_names() -> None:
+    speed = calibration(device="Tesla T4", device_type="cuda")
+    answer = ask(calibration=speed, gpu="NVIDIA T4")
+    assert answer.time.basis == "calibrated"
+    assert answer.device is not None
+    assert answer.device.name == "T4"
+
+
+def test_a_cpu_s_speed_is_no_card_s() -> None:
+    with pytest.raises(CaliperError, match="'test CPU, 1 threads' was measured") as caught:
+        ask(calibration=calibration(), gpu="t4")
+    assert caught.value.pointer == "calibration"
+
+
 def test_each_tier_s_choice_is_the_auto_config_s_with_its_reasons() -> None:
     answer = ask(settings={"total_timesteps": 50_000, "layer_norm": True})
     assert [each.tier for each in answer.tier_defaults] == list(TIERS)
@@ -126,6 +175,18 @@ def test_each_tier_s_choice_is_the_auto_config_s_with_its_reasons() -> None:
     assert quick.learning_rate != answer.tier_defaults[0].learning_rate
 
 
+def test_the_cpu_tier_has_what_is_granted_there_throughout() -> None:
+    """Its verdict, its automatic choice and the constant are the same number."""
+    for granted in (400_000_000, 12_000_000_000):
+        answer = ask(cpu_memory_bytes=granted)
+        assert answer.fits[-1].tier == answer.tier_defaults[-1].tier == "cpu"
+        assert answer.fits[-1].card_bytes == answer.tier_defaults[-1].card_bytes == granted
+        assert answer.fits[-1].fits == (answer.fits[-1].needed_bytes <= granted)
+        constants = {each.name: each.value for each in answer.constants}
+        assert constants["smallest card of tier cpu"] == granted
+        assert constants["smallest card of tier low"] == TIERS["low"].smallest_bytes
+
+
 def test_windows_make_the_rollout_small_and_keep_the_series() -> None:
     plain, windowed = ask(), ask(lookback=100, features=48, rows=2335)
     assert windowed.settings.windows is not None
@@ -133,6 +194,21 @@ def test_windows_make_the_rollout_small_and_keep_the_series() -> None:
     parts = [{part.name: part.bytes for part in each.memory.components} for each in (plain, windowed)]
     assert parts[1]["rollout buffer"] * 20 < parts[0]["rollout buffer"]
     assert parts[1]["dataset"] == 48 * 2335 * 4
+
+
+def test_a_table_that_only_a_cpu_can_have_is_sized_there_and_limits_the_environments() -> None:
+    """The cards are sized by a way that they can have; more environments than the table holds do not fit."""
+    sizes: dict[str, Any] = {"lookback": 100, "features": 53, "rows": 1_000_000}
+    given: dict[str, Any] = {**sizes, "settings": {"first_layer": "table"}}
+    answer = ask(**given, device="cpu", memory_bytes=10**11)
+    assert [card.needed_bytes for card in answer.cards] == [card.needed_bytes for card in ask(**sizes).cards]
+    assert answer.device is not None
+    most = answer.device.largest_num_envs
+    assert 16 < most < ask(**sizes, device="cpu", memory_bytes=10**11).device.largest_num_envs  # type: ignore[union-attr]
+    more = {**given, "device": "cpu"}
+    ask(**{**more, "settings": {"first_layer": "table", "num_envs": most}})
+    with pytest.raises(CaliperError, match="a table's windows take"):
+        ask(**{**more, "settings": {"first_layer": "table", "num_envs": 2 * most}})
 
 
 def test_several_processes_share_the_batch() -> None:
@@ -152,8 +228,7 @@ def test_every_constant_has_a_unit_a_source_and_a_basis() -> None:
     for overhead in ask().memory.overheads:
         if overhead.name != "margin":
             assert constants[overhead.name].value == overhead.bytes
-    assert "process" in {each.name for each in constants_for("cpu")}
-    assert "CUDA context" not in {each.name for each in constants_for("cpu")}
+    assert constants["process"].value == CPU_OVERHEADS[0].bytes  # the CPU tier's memory rests on it
 
 
 @pytest.mark.parametrize(
@@ -169,7 +244,24 @@ def test_every_constant_has_a_unit_a_source_and_a_basis() -> None:
         ({"settings": {"activation": "gelu"}}, "activation"),
         ({"hidden_dims": ()}, "hidden_dims"),
         ({"gpu": "t4", "settings": {"precision": "bf16"}}, "precision"),
+        ({"device": "cpu", "settings": {"precision": "tf32"}}, "precision"),
+        ({"calibration": calibration(), "settings": {"precision": "tf32"}}, "precision"),
         ({"lookback": 7}, "features"),
+        ({"settings": {"first_layer": "table"}}, "first_layer"),
+        ({"settings": {"first_layer": "convolution"}}, "first_layer"),
+        (
+            {
+                "settings": {"first_layer": "table", "norm_obs": True},
+                "lookback": 100,
+                "features": 48,
+                "rows": 2335,
+            },
+            "first_layer",
+        ),
+        ({"episode_length": 0}, "episode_length"),
+        ({"episode_length": 10**9 + 1}, "episode_length"),
+        ({"dataset_bytes": -1}, "dataset_bytes"),
+        ({"dataset_bytes": (1 << 50) + 1}, "dataset_bytes"),
     ],
 )
 def test_what_no_run_can_have_is_refused(given: dict[str, Any], pointer: str) -> None:

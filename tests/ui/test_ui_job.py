@@ -114,7 +114,7 @@ def test_every_setting_stands_with_its_reason(service: Service) -> None:
     assert rows["gamma"] == ["0.9", "your override: 0.9"]
     assert rows["tier"] == [
         "cpu",
-        "the service's default; no worker was ever seen: the run takes 0.54 of 8.59 GB",
+        "the service's default; no worker was ever seen: the run takes 0.61 of 8.59 GB",
     ]
     assert rows["lookback"] == ["5", "as asked for"]
     assert rows["costs.fee_bps"] == ["5", "as stated; costs have no default"]
