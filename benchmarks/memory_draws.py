@@ -38,10 +38,8 @@ def draw_bf16(draw: random.Random) -> Case:
 
 @_kind("processes")
 def draw_processes(draw: random.Random) -> Case:
-    """Two to eight processes that train one policy."""
-    case, size = _draw_stored(draw, "fp32"), draw.choice([2, 4, 8])
-    case.config.num_envs *= size
-    return Case(case.shape, case.config, processes=size)
+    """Two to eight processes that train one policy, in either precision."""
+    return _share(draw, _draw_stored(draw, draw.choice(["fp32", "bf16"])))
 
 
 @_kind("windows")
@@ -56,12 +54,27 @@ def draw_windows(draw: random.Random) -> Case:
     return Case(shape, config, market=market)
 
 
+@_kind("windows, processes")
+def draw_shared_windows(draw: random.Random) -> Case:
+    """The same by several processes, each of which plans its first layer for its own share."""
+    return _share(draw, draw_windows(draw))
+
+
 @_kind("windows, norm_obs")
 def draw_normalised(draw: random.Random) -> Case:
     """Windows that are written out, as running normalisation needs."""
     case = draw_windows(draw)
     case.config.norm_obs, case.config.first_layer = True, "auto"
     return case
+
+
+@_kind("stored, on a CPU")
+def draw_stored_on_cpu(draw: random.Random) -> Case:
+    """Stored observations as real tensors, of fewer environments."""
+    case = _draw_stored(draw, draw.choice(["fp32", "bf16"]))
+    case.config.num_envs = 2 * _log(draw, 1, 64)
+    _split(draw, case.config, most=16)
+    return Case(case.shape, case.config, device_type="cpu")
 
 
 @_kind("windows on a CPU")
@@ -71,6 +84,8 @@ def draw_on_cpu(draw: random.Random) -> Case:
     shape, config = _draw_network(draw, market.lookback * (market.features + 5), "fp32", TRADING)
     config.hidden_dims = tuple(min(width, 256) for width in config.hidden_dims)
     config.num_envs, config.num_steps = _log(draw, 2, 64), draw.choice([4, 8, 16])
+    config.oom_retry, config.target_kl = draw.random() < 0.3, draw.choice([None, 1.0])
+    _split(draw, config, most=8)
     config.first_layer = draw.choice(["auto", "direct", "table", "convolution"])
     shape, episode = replace(shape, hidden_dims=config.hidden_dims), draw.choice([5, 12, EPISODE])
     return Case(shape, config, market=market, device_type="cpu", episode=episode)
@@ -93,17 +108,33 @@ def _draw_network(
     config = PPOConfig(
         hidden_dims=dims,
         num_envs=2 * _log(draw, 8, 4_096),
-        num_steps=draw.choice([1, 2]),
-        num_minibatches=draw.choice([1, 2]),
-        update_epochs=1,
+        num_steps=draw.choice([1, 2, 16, 64]),
+        update_epochs=draw.choice([1, 1, 2]),
         precision=precision,  # type: ignore[arg-type] # one of the names
         layer_norm=layer_norm,
         shared_trunk=shared,
         activation=draw.choice(["tanh", "relu", "elu", "silu"]),
         norm_adv=draw.random() < 0.7,
         clip_vloss=draw.random() < 0.7,
+        norm_reward=draw.random() < 0.3,
     )
+    _split(draw, config, most=16)
     return shape, config
+
+
+def _share(draw: random.Random, case: Case) -> Case:
+    """The same for each of several processes."""
+    size = draw.choice([2, 4, 8])
+    case.config.num_envs *= size
+    return Case(case.shape, case.config, market=case.market, processes=size)
+
+
+def _split(draw: random.Random, config: PPOConfig, most: int) -> None:
+    """Cut the batch into minibatches."""
+    batch = config.num_envs * config.num_steps
+    config.num_minibatches = draw.choice(
+        [parts for parts in (1, 2, 4, 8, 16) if parts <= most and batch % parts == 0]
+    )
 
 
 def _log(draw: random.Random, low: int, high: int) -> int:

@@ -6,6 +6,7 @@ fp32 under autocast, the cost model's choices for CUDA.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ from app.network.memory.tape import blocks
 from app.network.memory.update_plan import AdamKind
 from app.network.shape import NetworkShape
 from worker.ppo.env import BatchedEnv, EnvStep, ObservationParts
+from worker.ppo.episodes import EpisodeTally
 from worker.ppo.observe import describe
 from worker.ppo.rollout import RolloutBuffer
 from worker.ppo.trainer import NativePPOTrainer
@@ -76,6 +78,7 @@ class Tracked:
     """A prediction and what the tracker counted."""
 
     case: Case
+    plan: RunPlan
     estimate: MemoryEstimate
     peak: int
 
@@ -126,7 +129,7 @@ class StoredEnv:
     def __init__(self, shape: NetworkShape, num_envs: int) -> None:
         self.num_envs, self.obs_dim, self.device = num_envs, shape.obs_dim, torch.device("cpu")
         self.action_dim, self.action_kind = shape.action_dim, shape.action_kind
-        self._parts, self._final = ({"obs": torch.empty(num_envs, shape.obs_dim)} for _ in range(2))
+        self._parts, self._final = ({"obs": torch.zeros(num_envs, shape.obs_dim)} for _ in range(2))
         self._reward_N, self._ended_N = torch.zeros(num_envs), torch.zeros(num_envs, dtype=torch.bool)
 
     def reset(self, seed: int | None = None) -> ObservationParts:  # noqa: ARG002 - nothing is drawn
@@ -150,14 +153,14 @@ def track(case: Case) -> Tracked:
     """Track two updates of the trainer: the second's rollout has all that the first has left behind."""
     fake, tracker = case.device_type == "cuda", BlockTracker()
     mode, world = FakeTensorMode() if fake else contextlib.nullcontext(), _processes(case.processes)
-    with world, mode, _replaced(_as_on_a_card(case.adam) if fake else _ON_A_CPU), tracker:
+    with world, mode, _replaced(_as_on_a_card(case) if fake else _ON_A_CPU), tracker:
         env = _make_env(case)
         tracker.forget_peak()
         trainer = NativePPOTrainer(env, case.config)
         for _ in range(2):
-            _update(trainer)
+            (_update if fake else NativePPOTrainer._run_within_memory)(trainer)  # noqa: SLF001 - the update alone
         plan, peak = case.plan(env), tracker.peak
-    return Tracked(case, run_memory(case.shape, case.config, plan), peak)
+    return Tracked(case, plan, run_memory(case.shape, case.config, plan), peak)
 
 
 def dataset_bytes(env: TradingEnv) -> int:
@@ -168,10 +171,12 @@ def dataset_bytes(env: TradingEnv) -> int:
 
 
 def _update(trainer: NativePPOTrainer) -> None:
-    """As the trainer's own, but for the figures, which would be read from fake tensors."""
+    """As the trainer's own, but for reading the figures, which fake tensors have not."""
     generator = trainer._generator  # noqa: SLF001 - the trainer's own parts, one by one
     buffer = trainer._collector.collect(generator)  # noqa: SLF001
-    trainer._learner.improve(buffer, trainer._observer, 0.2, generator)  # noqa: SLF001
+    figures = trainer._learner.improve(buffer, trainer._observer, 0.2, generator)  # noqa: SLF001
+    trainer._learner.sum_up(figures, buffer)  # noqa: SLF001
+    trainer._observer.commit()  # noqa: SLF001
 
 
 def _make_env(case: Case) -> BatchedEnv | TradingEnv:
@@ -211,15 +216,16 @@ def _count_blocks(storage: Any) -> int:
 _ON_A_CPU = {"torch.distributed._tools.mem_tracker._WeakRefInfo._calculate_mem_consumed": _count_blocks}
 
 
-def _as_on_a_card(adam: AdamKind) -> dict[str, Any]:
+def _as_on_a_card(case: Case) -> dict[str, Any]:
     """Everything that would read a fake tensor's values is left out; nothing that allocates in the loop is."""
+    ends = math.ceil(case.config.num_steps / case.episode)
     return {
         **_ON_A_CPU,
         "worker.ppo.network._build_linear": _build_linear,
         "worker.ppo.network.NativeActorCritic._initialise": lambda *_: None,
         "worker.ppo.network.NativeActorCritic.to": lambda network, _: network,
-        "worker.ppo.rollout.RolloutBuffer.truncated_samples": _all_at_once,
-        "worker.ppo.episodes.EpisodeTally.count": lambda *_: None,
+        "worker.ppo.rollout.RolloutBuffer.truncated_samples": lambda buffer: _all_at_once(buffer, ends),
+        "worker.ppo.episodes.EpisodeTally.count": EpisodeTally._sum_up,  # noqa: SLF001 - all of it but the reading
         "worker.ppo.observe._is_finite": lambda _: True,
         "worker.ppo.observe.plan_first_layer": lambda config, windows, _: plan_first_layer(
             config, windows, "cuda"
@@ -227,7 +233,7 @@ def _as_on_a_card(adam: AdamKind) -> dict[str, Any]:
         "worker.ppo.convolution.chunk_width": lambda outputs, spectra, _: chunk_width(
             outputs, spectra, "cuda"
         ),
-        "torch.optim.Adam": _adam_of(adam),
+        "torch.optim.Adam": _adam_of(case.adam),
         "torch.nn.LayerNorm.forward": _wide_layer_norm,
         **{
             f"worker.ppo.{name}.waits_for_reads": lambda _: True
@@ -244,9 +250,9 @@ def _replaced(names: Mapping[str, Any]) -> Iterator[None]:
         yield
 
 
-def _all_at_once(buffer: RolloutBuffer) -> Tensor:
-    """Episodes of one length that began together end together: as many truncated samples as environments."""
-    return torch.zeros(buffer.num_envs, dtype=torch.int64)
+def _all_at_once(buffer: RolloutBuffer, ends: int) -> Tensor:
+    """Episodes of one length that began together end together: so many times all environments' samples are truncated."""
+    return torch.zeros(ends * buffer.num_envs, dtype=torch.int64)
 
 
 def _build_linear(width: int, out: int) -> nn.Linear:

@@ -12,16 +12,19 @@ from app.network.disk.archive_size import torch_save_bytes
 from app.network.disk.canonical import canonical_tree
 from app.network.disk.contents import adam_specs, policy_specs
 from app.network.estimate import ADAM_BYTES, disk_estimate
+from app.network.fits.cards import find_card
 from app.network.shape import NetworkShape
 from app.network.tiers import TIERS, a100_hidden_dims, detect_tier
 from app.network.use_cases import USE_CASES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sizing.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sizing.md").read_text()
 CHAPTERS = ("What the notes said, and what is true", "Size on disk, to the byte")
 """The chapters that this file answers for."""
 
 OBS_DIM = 5300
 DASH = "\N{EN DASH}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 NOTES: dict[str, tuple[tuple[int, ...], float, int | None, int]] = {
     "Large": ((2048, 1024, 512, 256), 12.6e6, 86, 148),
@@ -33,18 +36,18 @@ NOTES: dict[str, tuple[tuple[int, ...], float, int | None, int]] = {
 
 SAID_PARAMETERS = {"Large": "12.6M", "Medium": "6.1M", "Small": "~1.5M", "Tiny": "~0.4M"}
 
-CARDS: tuple[tuple[str, int], ...] = (
-    ("NVIDIA H100 80GB HBM3", 85_000_000_000),
-    ("NVIDIA A100-SXM4-80GB", 85_000_000_000),
-    ("NVIDIA A100-SXM4-40GB", 42_298_834_944),
-    ("NVIDIA L40S", 48_000_000_000),
-    ("NVIDIA GeForce RTX 5090", 34_000_000_000),
-    ("NVIDIA L4", 24_000_000_000),
-    ("Tesla T4", 15_655_239_680),
-    ("NVIDIA H100 80GB HBM3 MIG 3g.40gb", 42_000_000_000),
-    ("cpu", 0),
+CARDS = (
+    "NVIDIA H100 80GB HBM3",
+    "NVIDIA A100-SXM4-80GB",
+    "NVIDIA A100-SXM4-40GB",
+    "NVIDIA L40S",
+    "NVIDIA GeForce RTX 5090",
+    "NVIDIA L4",
+    "Tesla T4",
+    "NVIDIA H100 80GB HBM3 MIG 3g.40gb",
+    "cpu",
 )
-"""Devices by name and bytes, as a driver reports them."""
+"""Devices by the names that their drivers report; their memory is what /estimate says."""
 
 
 def shape_of(name: str) -> NetworkShape:
@@ -112,7 +115,8 @@ def tier_rows() -> Iterator[str]:
 
 
 def card_rows() -> Iterator[str]:
-    for name, size in CARDS:
+    for name in CARDS:
+        size = 0 if name == "cpu" else find_card(name).bytes
         found = detect_tier(name, size)
         yield f"| {name} | {size:,} B | `{found.tier.name}` | {dims(found.tier.hidden_dims)} |"
 
@@ -225,3 +229,43 @@ def test_the_rule_of_thumb_is_still_told_and_labelled() -> None:
     disk = disk_estimate(shape, PPOConfig(hidden_dims=shape.hidden_dims))
     assert disk.rule_of_thumb.bytes == 12 * shape.rule_of_thumb
     assert "`rule_of_thumb`" in chapters()
+
+
+def speeds() -> str:
+    """The chapter about answers' own time."""
+    return next(part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE) if part.startswith("How fast"))
+
+
+def committed(kind: str) -> str:
+    """The committed output that the chapter names."""
+    found = re.search(rf"benchmarks/results/[\d-]+-{kind}\.txt", speeds())
+    assert found
+    return (ROOT / found[0]).read_text()
+
+
+def test_how_fast_it_answers_is_what_the_benchmark_printed() -> None:
+    rows = dict(
+        re.findall(
+            r"^estimate, (repeated|all different) .* B +[\d,]+ +[\d,]+ +([\d.]+) ",
+            committed("api"),
+            re.MULTILINE,
+        )
+    )
+    assert f"{float(rows['repeated']):.2f} {TIMES}" in speeds()
+    assert f"{rows['all different']} {TIMES}" in speeds()
+    taken = re.search(r"takes ([\d.]+) ms of one core", committed("api"))
+    assert taken
+    assert f"{float(taken[1]):.1f} ms" in speeds()
+
+
+def test_how_long_a_size_takes_is_what_the_benchmark_printed() -> None:
+    row = r"^[\w ]+? {2,}(\d+) +([\d.]+) +([\d.]+) +[\d.]+ +[\d.]+ +[\d,]+$"
+    measured = [
+        (int(count), median, worst)
+        for count, median, worst in re.findall(row, committed("sizes"), re.MULTILINE)
+    ]
+    assert len(measured) == 6
+    few = [(float(median), median) for count, median, _ in measured if count <= 16]
+    assert f"| 14 to 16 | {min(few)[1]} to {max(few)[1]} |" in speeds()
+    for count, median, worst in measured[-2:]:
+        assert f"| {count} | {median} | {worst} |" in speeds()
