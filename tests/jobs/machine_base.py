@@ -59,7 +59,7 @@ class Registered(RuleBasedStateMachine):
         """What the model wakes stands in the outbox."""
         before = job.wakes
         yield
-        self.outbox[job.job_id, job.fence] += job.wakes - before
+        self.outbox.update([(job.job_id, job.fence)] * (job.wakes - before))  # a count of 0 would be known
 
     def write_as(self, hold: Hold, write: Callable[[Session], bool]) -> bool:
         """Write as a holder does: it changes the job exactly where its fence still holds it."""

@@ -92,6 +92,17 @@ def test_a_stale_holder_does_nothing_whatever_it_does(database: Database) -> Non
             jobs.take_message(job_id, 60.0)
 
 
+def test_a_lost_wake_up_is_sent_again_whatever_a_stale_holder_did_meanwhile(database: Database) -> None:
+    machine = type("StaleAfterRelay", (Jobs,), {"database": database})
+    for deed in dict.fromkeys(DEEDS):
+        jobs = machine()
+        stale = jobs.take_message(jobs.submit_one(), 60.0)
+        jobs.hand_back(stale)
+        jobs.relay()
+        getattr(jobs, deed)(stale)
+        jobs.teardown()
+
+
 def test_every_wish_does_what_the_model_says_in_every_state(database: Database) -> None:
     machine = type("EveryWish", (Jobs,), {"database": database})
     for state, wish in product(State, WISHES):
