@@ -20,8 +20,11 @@ from app.registry.database import Database, migrate, new_id
 from app.settings import ENV_PREFIX, Settings
 from app.storage import FolderStorage
 
-# No deadline: how long one example takes says more of the machine's other work than of the code.
-hypothesis.settings.register_profile("caliper", deadline=None, print_blob=True)
+# No deadline: how long one example takes says more of the machine's other work than of the code. What is to land is
+# tried on the same examples each time (.ci/run sets CI): chance finds defects at every other run of the suite.
+hypothesis.settings.register_profile(
+    "caliper", deadline=None, print_blob=True, derandomize="CI" in os.environ
+)
 hypothesis.settings.load_profile("caliper")
 
 
