@@ -44,7 +44,8 @@ class FolderStorage(Storage):
 
     def find(self, sha256: str) -> Found:
         """Size and time of a stored file."""
-        known = self.path(sha256).stat()
+        with _reading(sha256):
+            known = self.path(sha256).stat()
         return Found(known.st_size, known.st_mtime)
 
     @contextmanager
@@ -55,7 +56,9 @@ class FolderStorage(Storage):
     @contextmanager
     def ranges(self, sha256: str) -> Iterator[RangeReader]:
         """The file, open until the block ends: its removal meanwhile does no harm."""
-        with self.path(sha256).open("rb", buffering=0) as file:
+        with _reading(sha256):
+            opened = self.path(sha256).open("rb", buffering=0)
+        with opened as file:
             descriptor = file.fileno()
 
             def read(offset: int, length: int) -> bytes:
@@ -118,6 +121,15 @@ class FolderStorage(Storage):
     def _place(self, sha256: str) -> Path:
         folder, name = split_hash(sha256)
         return self.objects / folder / name
+
+
+@contextmanager
+def _reading(sha256: str) -> Iterator[None]:
+    """Say NotFound also of a file that is deleted between the look whether it is there and its use."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise missing_file(sha256) from error
 
 
 def _identity(path: Path) -> Identity | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import NotFound
 from app.storage import FolderStorage, Spool
 
 
@@ -33,6 +34,20 @@ def test_the_same_bytes_stored_again_are_another_file(tmp_path: Path) -> None:
     put(storage, b"bytes")
     assert storage.listed()[sha256] != before[sha256]
     assert len([p for p in (tmp_path / "objects").rglob("*") if p.is_file()]) == 1
+
+
+def test_a_file_deleted_right_after_it_was_seen_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a job's worker does to its older checkpoints while they are listed, backed up or downloaded."""
+    storage = FolderStorage(tmp_path)
+    sha256 = put(storage, b"bytes")
+    storage.remove(sha256)
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    with pytest.raises(NotFound, match="missing"):
+        storage.find(sha256)
+    with pytest.raises(NotFound, match="missing"), storage.ranges(sha256):
+        raise AssertionError
 
 
 def leave_behind(root: Path) -> None:
