@@ -144,7 +144,8 @@ def test_a_worker_whose_job_takes_long_stays_ready(
         turns = service.parts.prover.turns
         while service.parts.prover.turns < turns + 6:  # longer than an unanswered probe may wait
             assert state(service) == "ok"
-        assert service.parts.queue.length("caliper.cpu") == 0
+        # None piles up; one may have been sent this moment.
+        eventually(lambda: service.parts.queue.length("caliper.cpu") == 0, 10)
         service.post(f"/jobs/{job.id}/cancel")
         eventually(lambda: service.get(f"/jobs/{job.id}").json()["state"] == "cancelled", 60)
         eventually(is_consumed(service), 60)
